@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands and their flags.
+//
+// A command file declares one `const struct cmd`; cmd.c holds the tree. Usage text, "unknown flag"
+// wording, completion and the test that every flag of the reference exists are all made from here.
+// Flags behave as pflag: `--x=false`, `--x v`, `--x=v`, no abbreviations, interleaved with
+// arguments, `--` ends them; list flags repeat and split at commas by CSV rules.
+// A flag names a member of an options struct that is made per run: no process state.
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+
+#include "util/cancel.h"
+#include "util/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum flag_type { FLAG_END, FLAG_BOOL, FLAG_INT, FLAG_STRING, FLAG_LIST };
+
+enum flag_bits {
+	FLAG_HIDDEN = 1 << 0,
+	FLAG_IGNORED = 1 << 1, // Kubernetes connection flags: accepted because scripts pass them
+};
+
+struct flag {
+	enum flag_type type;
+	char letter; // 0 if there is no short form
+	const char *name;
+	size_t offset; // of a bool, int, const char *, struct strlist in the options struct
+	const char *help;
+	unsigned bits;
+	ptrdiff_t given; // offset of a bool that is set when the flag was written; 0: none
+};
+
+// What a command may touch of the outside world; tests pass their own.
+struct cmd_io {
+	FILE *out, *err;
+	int in;
+	const char *(*env)(const char *name);
+	const char *self; // the name the program was called by: "ferry" or "oc"
+	int64_t now;      // unix time
+	struct cancel *cancel;
+	bool terminal; // err is a terminal
+};
+
+struct cmd {
+	const char *name;                // "mirror"
+	const char *synopsis;            // "SRC DST [DST ...]"
+	const char *summary;             // one line, no full stop
+	const char *details;             // paragraphs for --help, or NULL
+	const struct cmd *const *subs;   // NULL-terminated, or NULL for a leaf
+	const struct flag *const *flags; // tables, NULL-terminated
+	size_t options_size;             // of the options struct that flags point into
+	void (*defaults)(void *options); // or NULL: all zero
+	int (*run)(const struct cmd_io *io, void *options, int argc, char **argv, struct err *e);
+};
+
+// The whole program behind main(): returns the exit status (0 complete, 1 failed, 3 incomplete, 130
+// interrupted).
+int cmd_main(const struct cmd_io *io, int argc, char **argv);
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Image mirroring: mappings in (SRC=DST), the plan built and run, result lines out.
+//
+// Mappings are resolved here: wildcards expanded, tags to digests, lists filtered by platform.
+// Release, catalog and samples make mappings and call mirror_run; none of them moves bytes itself.
+#ifndef MIRROR_MIRROR_H
+#define MIRROR_MIRROR_H
+
+#include "transfer/transfer.h"
+
+// One SRC → DST. Owns its references. `name` is what people know it by (a component), or NULL.
+struct mapping {
+	struct reference src, dst;
+	char *name;
+};
+
+struct mappings {
+	struct mapping *v;
+	size_t n, cap;
+};
+#define auto_mappings __attribute__((cleanup(mappings_release)))
+void mappings_release(struct mappings *m);
+void mappings_add(struct mappings *m, const struct reference *src, const struct reference *dst,
+		  const char *name); // copies
+
+// Arguments and mapping files, by the rules of the reference (spec 3.1, 3.2). FILES are names, "-"
+// reads STDIN_FD. Wildcards are left in the sources; mirror_run expands them.
+int mappings_parse(struct mappings *ret, char *const *args, size_t nargs, char *const *files,
+		   size_t nfiles, int stdin_fd, struct err *e) must_check;
+
+struct mirror_options {
+	const char *filter_by_os; // NULL: not given
+	bool keep_manifest_list;
+	bool all_platforms; // release mirror: no filter at all
+	bool skip_missing;
+	bool check_space; // file destinations: refuse when the plan does not fit
+	struct transfer_config transfer;
+};
+
+struct mirror_result {
+	struct strlist lines;   // "sha256:… REG/REPO:TAG", sorted: the reference's stdout
+	struct strlist missing; // what is not there, by name
+	struct transfer_stats stats;
+};
+#define auto_mirror_result __attribute__((cleanup(mirror_result_release)))
+void mirror_result_release(struct mirror_result *r);
+
+// Expands, plans, copies, syncs. *ret is filled also on failure (what was done has its lines).
+// VISIT (may be NULL) sees the plan of a dry run.
+int mirror_run(struct places *places, const struct mappings *m, const struct mirror_options *opt,
+	       const struct transfer_plan_visitor *visit, struct mirror_result *ret, struct err *e)
+	must_check;
+
+#endif

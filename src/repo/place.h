@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Places by what a reference says: the one factory that knows both registries and stores.
+//
+// A run has one `struct places`. It opens each registry and each folder once and hands out repos.
+#ifndef REPO_PLACE_H
+#define REPO_PLACE_H
+
+#include "image/reference.h"
+#include "registry/registry.h"
+#include "repo/repo.h"
+#include "store/store.h"
+
+struct places;
+
+struct places_config {
+	struct registry_config registry; // for every registry of the run
+	const char *from_dir, *dir;      // folders of file:// sources and destinations; NULL: "."
+	enum store_layout layout;
+	// Notices such as "exFAT: writing the portable layout"; may be NULL.
+	void (*on_notice)(void *arg, const char *text);
+	void *on_notice_arg;
+};
+
+struct places *places_new(const struct places_config *cfg);
+void places_free(struct places *p);
+DEFINE_AUTO(places_free, struct places)
+
+// The repo that REF names, tag and digest ignored. WRITE for destinations (opens dir, else
+// from_dir). Borrowed from PLACES. S3 is ERR_UNSUPPORTED by name.
+struct repo *places_repo(struct places *p, const struct reference *ref, bool write, struct err *e)
+	must_check;
+// The store behind a PLACE_STORE, the registry behind a PLACE_REGISTRY; NULL otherwise. For what
+// the vtable does not carry (origins, uploads' state).
+struct store *place_store(struct place *p);
+struct registry *place_registry(struct place *p);
+struct limiter *place_limiter(struct place *p); // NULL: no limit
+// Syncs every place that was written to.
+int places_sync(struct places *p, struct err *e) must_check;
+
+#endif

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Content-addressed files: what --dir and --to-dir write and file:// reads.
+//
+// Layouts: "oc" is the reference's tree (v2/REPO/blobs/ALGO:HEX, v2/REPO/manifests/ALGO:HEX, tag
+// symlinks), ferry's own state in .store/ beside v2/; "portable" (registry.md 2.3) for filesystems
+// without links or ':' in names. Reading understands both, and hand-made copies with links turned
+// to files. A blob appears complete and verified or not at all. Puts are staged: bytes are written
+// and checked at once, names appear at the next barrier in the order blobs, manifests, tags;
+// barriers run every 2 s or 256 MB, and in store_sync. What was put is visible to this process at
+// once. Several processes may share a store; it belongs to one uid. Thread-safe.
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "image/manifest.h"
+#include "util/stream.h"
+
+struct store;
+
+enum store_mode { STORE_READ, STORE_WRITE };
+enum store_layout { STORE_LAYOUT_AUTO, STORE_LAYOUT_OC, STORE_LAYOUT_PORTABLE };
+
+struct store_config {
+	const char *dir;
+	enum store_mode mode;
+	enum store_layout layout; // for a new store; an existing one keeps its own
+	struct slab_pool *pool;
+	struct cancel *cancel;
+};
+
+// WRITE makes DIR. Says in *ret_notice (owned by the caller; NULL when there is nothing to say)
+// which layout was chosen and why. Errors: read-only, not ours (with the chown to run), not a
+// folder.
+int store_open(struct store **ret, const struct store_config *cfg, char **ret_notice, struct err *e)
+	must_check;
+// Drops what is staged and not yet synced (partial downloads are kept in .store/part).
+void store_close(struct store *s);
+DEFINE_AUTO(store_close, struct store)
+const char *store_dir(const struct store *s);
+enum store_layout store_layout(const struct store *s);
+
+// Verified. ERR_NOT_FOUND; ERR_DIGEST "manifest … is damaged on the medium".
+int store_manifest_get(struct store *s, const char *repo, const char *ref, struct buf *ret,
+		       struct digest *ret_digest, struct err *e) must_check;
+int store_manifest_put(struct store *s, const char *repo, struct str bytes,
+		       const struct digest *digest, const char *tag, struct err *e) must_check;
+// Digest a tag points at. ERR_NOT_FOUND: "unknown blob".
+int store_tag_get(struct store *s, const char *repo, const char *tag, struct digest *ret,
+		  struct err *e) must_check;
+// In byte order; an unknown repository has none.
+int store_tags(struct store *s, const char *repo, struct strlist *ret, struct err *e) must_check;
+int store_repositories(struct store *s, struct strlist *ret, struct err *e) must_check;
+
+// Re-hashes what is there. ERR_NOT_FOUND when it is not there or damaged (then it is also
+// forgotten, so that a put repairs it). Each digest is hashed once a run.
+int store_blob_check(struct store *s, const char *repo, const struct descriptor *d, struct err *e)
+	must_check;
+// The stream is not verified.
+struct stream *store_blob_open(struct store *s, const char *repo, const struct descriptor *d,
+			       uint64_t offset, struct err *e) must_check;
+// Resumes from .store/part/<digest>: the prefix is re-read and hashed, SRC opened behind it.
+int store_blob_put(struct store *s, const char *repo, const struct descriptor *d,
+		   const struct opener *src, struct err *e) must_check;
+// REPO has D too, without a second copy. ERR_NOT_FOUND when FROM does not have it.
+int store_blob_link(struct store *s, const char *repo, const struct descriptor *d, const char *from,
+		    struct err *e) must_check;
+
+// Where an image came from: "quay.io/openshift-release-dev/ocp-release" for a manifest of REPO.
+int store_origin_put(struct store *s, const char *repo, const struct digest *digest,
+		     const char *origin, struct err *e) must_check;
+// *ret NULL when nothing was recorded. Caller frees.
+int store_origin_get(struct store *s, const char *repo, const struct digest *digest, char **ret,
+		     struct err *e) must_check;
+
+// All levels: everything put before is durable and named.
+int store_sync(struct store *s, struct err *e) must_check;
+
+// Copies everything in SRC into DST (any layouts), every byte verified. Progress per object through
+// ON_OBJECT (may be NULL).
+int store_copy(struct store *src, struct store *dst,
+	       void (*on_object)(void *arg, const char *repo, const struct digest *d,
+				 uint64_t size),
+	       void *arg, struct err *e) must_check;
+
+#endif
