@@ -14,7 +14,9 @@ struct places;
 
 struct places_config {
 	struct registry_config registry; // for every registry of the run
-	const char *from_dir, *dir;      // folders of file:// sources and destinations; NULL: "."
+	// Folders of file:// sources and destinations. Each stands in for the other when that is
+	// NULL; both NULL: ".". One folder given twice is one place.
+	const char *from_dir, *dir;
 	enum store_layout layout;
 	// Notices such as "exFAT: writing the portable layout"; may be NULL.
 	void (*on_notice)(void *arg, const char *text);
@@ -33,7 +35,6 @@ struct repo *places_repo(struct places *p, const struct reference *ref, bool wri
 // the vtable does not carry (origins, uploads' state).
 struct store *place_store(struct place *p);
 struct registry *place_registry(struct place *p);
-struct limiter *place_limiter(struct place *p); // NULL: no limit
 // Syncs every place that was written to.
 int places_sync(struct places *p, struct err *e) must_check;
 

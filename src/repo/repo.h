@@ -14,6 +14,8 @@
 
 enum place_kind { PLACE_REGISTRY, PLACE_STORE, PLACE_MEMORY };
 
+struct limiter;
+
 struct place {
 	const struct place_ops *ops;
 	enum place_kind kind;
@@ -85,14 +87,20 @@ struct place_ops {
 	int (*sync)(struct place *p, struct err *e);
 	// Bytes that may still be written; ERR_UNSUPPORTED where nobody knows (registries).
 	int (*free_space)(struct place *p, uint64_t *ret, struct err *e);
+	// What its tasks have to enter; NULL where there is no limit.
+	struct limiter *(*limiter)(struct place *p);
 	void (*free)(struct place *p);
 };
 
 struct repo *place_repo(struct place *p, const char *name);
-void place_free(struct place *p);
+void place_free(struct place *p); // NULL is fine
 DEFINE_AUTO(place_free, struct place)
+struct limiter *place_limiter(struct place *p); // NULL: no limit
 
-// For tests: a place in memory that counts its calls and can fail on the nth.
+// As printing puts it: "quay.io/org/img", "file://org/img". Caller frees.
+char *repo_print(const struct repo *r);
+
+// For tests: a place in memory that counts its calls and can fail on the nth (repo/memory.h).
 struct place *place_memory_new(const char *name, struct slab_pool *pool);
 
 #endif
