@@ -3,9 +3,10 @@
 #include "repo/place.h"
 
 #include "repo/adapters.h"
+#include "util/map.h"
 #include "util/mem.h"
 
-#include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -150,7 +150,7 @@ static int store_place_probe(struct place *p, bool write, struct err *e)
 	struct store_place *s = place_of(p);
 
 	pthread_mutex_lock(&s->lock);
-	bool ready = write ? s->writable : place_store_of(p) != NULL;
+	bool ready = (write ? s->writable : place_store_of(p)) != NULL;
 
 	pthread_mutex_unlock(&s->lock);
 	if (!ready)
