@@ -37,10 +37,19 @@ struct mirror_options {
 	struct transfer_config transfer;
 };
 
+// A repository that images came from, and a repository that they are in now.
+struct mirror_origin {
+	char *origin, *mirror;
+};
+
 struct mirror_result {
 	struct strlist lines;   // "sha256:… REG/REPO:TAG", sorted: the reference's stdout
-	struct strlist missing; // what is not there, by name
+	struct strlist missing; // what is not there, by name, sorted
 	struct transfer_stats stats;
+	// What went from a store to a registry, where the store had recorded its origin: sorted,
+	// each pair once.
+	struct mirror_origin *origins;
+	size_t norigins, origins_cap;
 };
 #define auto_mirror_result __attribute__((cleanup(mirror_result_release)))
 void mirror_result_release(struct mirror_result *r);

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sources that stand for several images: tag patterns, and repositories without a tag (spec 1.6).
+#ifndef MIRROR_EXPAND_H
+#define MIRROR_EXPAND_H
+
+#include "mirror/mirror.h"
+#include "util/map.h"
+
+// M names images only after a look at the tags of its source.
+bool mapping_expands(const struct mapping *m);
+// Records M's destination, when it has a tag, in SEEN. ERR_USAGE when it is there already.
+int mapping_claim(struct map *seen, const struct mapping *m, struct err *e) must_check;
+// ERR_USAGE when M would copy an image onto itself.
+int mapping_check_self(const struct mapping *m, struct err *e) must_check;
+
+// Every mapping of M in order, patterns replaced by the tags they match, destinations filled in.
+// Tags are listed once for each repository. Notices (such as tags of other versions) go to T.
+int mappings_expand(struct mappings *ret, struct places *places, const struct mappings *m,
+		    struct transfer *t, struct err *e) must_check;
+
+#endif

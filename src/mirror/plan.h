@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Planning: one task for each source image finds out what must be where, with the fewest requests,
+// and adds it to the transfer.
+//
+// By digest the destination is asked first: what it has is not asked of the source. A list that is
+// named by digest or comes from a store is carried whole; a platform filter applies to tags of a
+// registry, or where it was asked for (spec 3.6, 12.1 #14).
+#ifndef MIRROR_PLAN_H
+#define MIRROR_PLAN_H
+
+#include <pthread.h>
+
+#include "mirror/mirror.h"
+#include "util/map.h"
+
+// A place that is written to, probed once.
+struct plan_place {
+	struct place *place;
+	pthread_mutex_t lock;
+	bool probed, failed;
+};
+
+// A repository that is written to.
+struct plan_destination {
+	struct repo *repo;
+	struct plan_place *at;
+	char *printed; // as the user wrote it, without tag
+	pthread_mutex_t lock;
+	bool asked; // its first request was sent: a GET, since only that tells NAME_UNKNOWN
+};
+
+struct plan_target {
+	struct plan_destination *dst;
+	struct strlist tags; // none: by digest only
+	struct digest digest;
+	bool planned; // digest is what will be there
+};
+
+// One source image with everything it goes to.
+struct plan_image {
+	struct plan *plan;
+	struct repo *src;
+	char *repository; // as the user wrote it, without tag and digest
+	char *name;       // with them
+	char *tag;        // when it is not by digest
+	bool by_digest;
+	struct digest digest; // what the source names; from a tag once it was read
+	struct plan_target *targets;
+	size_t ntargets, cap;
+};
+
+struct plan {
+	const struct mirror_options *opt;
+	struct transfer *t;
+	struct places *places;
+	struct platform_filter *filter; // NULL: everything is carried whole
+	const char *filter_text;
+	bool filter_given;
+	struct plan_image **images;
+	size_t nimages, images_cap;
+	struct map image_of; // src repo and tag or digest → struct plan_image *
+	struct map dst_of;   // repo → struct plan_destination *
+	struct map place_of; // place → struct plan_place *
+	pthread_mutex_t lock;
+	struct map planned; // destination repo and digest: enum plan_state
+};
+
+// FILTER is checked here. Borrows OPT, T and PLACES.
+int plan_init(struct plan *p, const struct mirror_options *opt, struct transfer *t,
+	      struct places *places, struct err *e) must_check;
+void plan_release(struct plan *p);
+// Opens the repositories of M (expanded) and groups them by image.
+int plan_add_mappings(struct plan *p, const struct mappings *m, struct err *e) must_check;
+// Spawns the probes and the planning tasks on the transfer; P lives until transfer_run has
+// returned.
+void plan_spawn(struct plan *p);
+
+#endif

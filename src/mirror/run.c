@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+// mirror_run: expand, plan, copy, sync, and what can be said about it afterwards.
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mirror/expand.h"
+#include "mirror/plan.h"
+
+// Stands between the engine and the caller's sink, and keeps the result lines.
+struct result_sink {
+	struct transfer_sink base;
+	struct transfer_sink *next;
+	struct mirror_result *to;
+	const struct plan *plan;
+	bool dry_run;
+};
+
+static void add_line(struct result_sink *s, const struct transfer_event *ev)
+{
+	struct map_entry *known =
+		map_find(&s->plan->dst_of, (struct str){(const char *)&ev->dst, sizeof(ev->dst)});
+
+	if (!known || s->dry_run)
+		return;
+	const struct plan_destination *d = known->ptr;
+
+	strlist_addf(&s->to->lines, "%s %s%s%s", ev->digest->text, d->printed, ev->tag ? ":" : "",
+		     ev->tag ? ev->tag : "");
+}
+
+static void on_event(struct transfer_sink *base, const struct transfer_event *ev)
+{
+	struct result_sink *s = (struct result_sink *)base;
+
+	if (ev->type == TRANSFER_IMAGE_DONE || ev->type == TRANSFER_IMAGE_PRESENT)
+		add_line(s, ev);
+	else if (ev->type == TRANSFER_MISSING)
+		strlist_add(&s->to->missing, ev->text);
+	if (s->next)
+		s->next->event(s->next, ev);
+}
+
+void mirror_result_release(struct mirror_result *r)
+{
+	strlist_release(&r->lines);
+	strlist_release(&r->missing);
+	for (size_t i = 0; i < r->norigins; i++) {
+		free(r->origins[i].origin);
+		free(r->origins[i].mirror);
+	}
+	free(r->origins);
+	*r = (struct mirror_result){0};
+}
+
+// --- free space ---
+
+// What a store still has to take in.
+struct need {
+	struct place *place;
+	uint64_t bytes;
+};
+
+struct survey {
+	struct repo *dst; // the one whose blobs are being visited
+	struct need *needs;
+	size_t n, cap;
+	struct map counted;     // place and digest
+	bool leave_out_present; // ask the store, which hashes what it has
+};
+
+static struct need *need_of(struct survey *s, struct place *place)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->needs[i].place == place)
+			return &s->needs[i];
+	vec_reserve(s->needs, s->n, s->cap);
+	s->needs[s->n] = (struct need){.place = place};
+	return &s->needs[s->n++];
+}
+
+static void survey_repository(void *arg, struct repo *dst)
+{
+	struct survey *s = arg;
+
+	s->dst = dst;
+}
+
+static void survey_blob(void *arg, struct repo *src, const struct digest *d, uint64_t size,
+			bool shared)
+{
+	struct survey *s = arg;
+	struct place *place = s->dst->place;
+	bool fresh;
+	struct err e;
+
+	(void)src;
+	(void)shared;
+	if (place->kind != PLACE_STORE)
+		return;
+	auto_free char *key = xasprintf("%p %s", (void *)place, d->text);
+
+	map_put(&s->counted, str_of(key), &fresh);
+	if (!fresh)
+		return;
+	struct descriptor desc = {
+		.media_type = "", .digest = *d, .size = size, .artifact_type = ""};
+
+	if (s->leave_out_present && s->dst->ops->blob_stat(s->dst, &desc, &e) == 0)
+		return;
+	struct need *need = need_of(s, place);
+
+	need->bytes = size > UINT64_MAX - need->bytes ? UINT64_MAX : need->bytes + size;
+}
+
+static void survey_manifest(void *arg, const struct digest *d, const char *tag)
+{
+	(void)arg;
+	(void)d;
+	(void)tag;
+}
+
+static void survey_plan(struct survey *s, struct transfer *t)
+{
+	const struct transfer_plan_visitor v = {survey_repository, survey_blob, survey_manifest, s};
+
+	s->n = 0;
+	transfer_visit_plan(t, &v);
+	map_release(&s->counted);
+	s->counted = (struct map){0};
+}
+
+static void print_size(char ret[32], uint64_t bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	double v = (double)bytes;
+	size_t unit = 0;
+
+	for (; v >= 1024 && unit + 1 < ARRAY_SIZE(units); unit++)
+		v /= 1024;
+	snprintf(ret, 32, "%.4g%s", v, units[unit]);
+}
+
+static int check_need(const struct need *need, struct err *e)
+{
+	char want[32], have[32];
+	uint64_t available;
+	struct err why;
+
+	if (need->place->ops->free_space(need->place, &available, &why) < 0)
+		return 0; // nobody knows: the copy will tell
+	if (need->bytes <= available)
+		return 0;
+	struct store *store = place_store(need->place);
+
+	print_size(want, need->bytes);
+	print_size(have, available);
+	return err_set(e, ERR_IO,
+		       "not enough space in '%s': %s are needed, %s are available; free some, or "
+		       "choose a folder on a larger disk",
+		       store ? store_dir(store) : need->place->name, want, have);
+}
+
+static int check_needs(const struct survey *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (check_need(&s->needs[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+// Stores are only asked for what they have, which means reading it, when the whole would not fit.
+static int check_space(struct transfer *t, void *arg, struct err *e)
+{
+	struct survey s = {0};
+	struct err why;
+
+	(void)arg;
+	survey_plan(&s, t);
+	int r = check_needs(&s, &why);
+
+	if (r < 0) {
+		s.leave_out_present = true;
+		survey_plan(&s, t);
+		r = check_needs(&s, e);
+	}
+	free(s.needs);
+	return r;
+}
+
+// --- origins ---
+
+static bool has_line(const struct mirror_result *r, const struct plan_target *to)
+{
+	const char *tag = to->tags.n > 0 ? to->tags.v[0] : NULL;
+	auto_free char *line = xasprintf("%s %s%s%s", to->digest.text, to->dst->printed,
+					 tag ? ":" : "", tag ? tag : "");
+	size_t lo = 0, hi = r->lines.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int c = strcmp(line, r->lines.v[mid]);
+
+		if (c == 0)
+			return true;
+		if (c < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return false;
+}
+
+static void add_origin(struct mirror_result *r, const char *origin, const char *mirror)
+{
+	for (size_t i = r->norigins; i-- > 0;)
+		if (strcmp(r->origins[i].origin, origin) == 0 &&
+		    strcmp(r->origins[i].mirror, mirror) == 0)
+			return;
+	vec_reserve(r->origins, r->norigins, r->origins_cap);
+	r->origins[r->norigins++] = (struct mirror_origin){xstrdup(origin), xstrdup(mirror)};
+}
+
+static int compare_origins(const void *a, const void *b)
+{
+	const struct mirror_origin *x = a, *y = b;
+	int c = strcmp(x->origin, y->origin);
+
+	return c ? c : strcmp(x->mirror, y->mirror);
+}
+
+// Where IM comes from: its registry, or what the store that holds it remembers. NULL: unknown.
+static int find_origin(const struct plan_image *im, char **ret, struct err *e)
+{
+	*ret = NULL;
+	if (im->src->place->kind != PLACE_STORE) {
+		*ret = xstrdup(im->repository);
+		return 0;
+	}
+	struct store *store = place_store(im->src->place);
+
+	return store ? store_origin_get(store, im->src->name, &im->digest, ret, e) : 0;
+}
+
+static int note_target(const struct plan_image *im, const struct plan_target *to,
+		       const char *origin, struct mirror_result *r, struct err *e)
+{
+	struct place *place = to->dst->repo->place;
+	struct store *store = place->kind == PLACE_STORE ? place_store(place) : NULL;
+
+	if (!to->planned || !has_line(r, to))
+		return 0;
+	if (store)
+		return store_origin_put(store, to->dst->repo->name, &to->digest, origin, e);
+	if (im->src->place->kind == PLACE_STORE)
+		add_origin(r, origin, to->dst->printed);
+	return 0;
+}
+
+static int note_origins(const struct plan *p, struct mirror_result *r, struct err *e)
+{
+	for (size_t i = 0; i < p->nimages; i++) {
+		auto_free char *origin = NULL;
+
+		if (find_origin(p->images[i], &origin, e) < 0)
+			return -1;
+		for (size_t j = 0; origin && j < p->images[i]->ntargets; j++)
+			if (note_target(p->images[i], &p->images[i]->targets[j], origin, r, e) < 0)
+				return -1;
+	}
+	if (r->norigins > 0)
+		qsort(r->origins, r->norigins, sizeof(*r->origins), compare_origins);
+	return 0;
+}
+
+// --- the run ---
+
+static bool writes_to_store(const struct plan *p)
+{
+	for (size_t i = 0; i < p->place_of.n; i++) {
+		const struct plan_place *at = p->place_of.entries[i].ptr;
+
+		if (at->place->kind == PLACE_STORE)
+			return true;
+	}
+	return false;
+}
+
+static int prepare(struct plan *plan, struct mappings *expanded, const struct mappings *m,
+		   struct err *e)
+{
+	if (mappings_expand(expanded, plan->places, m, plan->t, e) < 0)
+		return -1;
+	return plan_add_mappings(plan, expanded, e);
+}
+
+// Everything that was put gets its name, also when the run failed: its lines say it is there.
+static int finish(struct plan *plan, struct places *places, struct mirror_result *ret,
+		  struct err *e)
+{
+	strlist_sort(&ret->lines);
+	strlist_unique(&ret->lines);
+	strlist_sort(&ret->missing);
+	strlist_unique(&ret->missing);
+	transfer_stats(plan->t, &ret->stats);
+	if (plan->opt->transfer.dry_run)
+		return 0;
+	if (note_origins(plan, ret, e) < 0)
+		return -1;
+	return places_sync(places, e);
+}
+
+static int run_plan(struct plan *plan, struct places *places, struct mirror_result *ret,
+		    struct err *e)
+{
+	const struct mirror_options *opt = plan->opt;
+	bool check = opt->check_space && !opt->transfer.dry_run && writes_to_store(plan);
+	struct err why;
+
+	plan_spawn(plan);
+	int r = transfer_run(plan->t, check ? check_space : NULL, NULL, e);
+	// The first failure is the one to report.
+	int f = finish(plan, places, ret, r < 0 ? &why : e);
+
+	return r < 0 ? r : f;
+}
+
+int mirror_run(struct places *places, const struct mappings *m, const struct mirror_options *opt,
+	       const struct transfer_plan_visitor *visit, struct mirror_result *ret, struct err *e)
+{
+	struct mappings expanded = {0};
+	struct plan plan = {0};
+	struct mirror_result result = {0};
+	struct result_sink sink = {
+		.base = {on_event},
+		.next = opt->transfer.sink,
+		.to = &result,
+		.plan = &plan,
+		.dry_run = opt->transfer.dry_run,
+	};
+	struct transfer_config cfg = opt->transfer;
+
+	cfg.sink = &sink.base;
+	for (size_t i = 0; i < m->n; i++)
+		cfg.hold_blobs |= opt->check_space && m->v[i].dst.type == REF_FILE;
+	auto_of(transfer_free) struct transfer *t = transfer_new(&cfg);
+	int r = plan_init(&plan, opt, t, places, e);
+
+	if (r == 0)
+		r = prepare(&plan, &expanded, m, e);
+	if (r == 0)
+		r = run_plan(&plan, places, &result, e);
+	if (visit && opt->transfer.dry_run)
+		transfer_visit_plan(t, visit);
+	*ret = result;
+	plan_release(&plan);
+	mappings_release(&expanded);
+	return r;
+}
