@@ -48,9 +48,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def forward(self, path, body, host):
-        """(status, headers, body) of the upstream, told that it is HOST."""
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in NOT_FORWARDED}
+    def forward(self, path, body, host, keep=()):
+        """(status, headers, body) of the upstream, told that it is HOST. KEEP: headers to pass on."""
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in NOT_FORWARDED or k.lower() in keep}
         headers["Host"] = host
         if self.command in ("PUT", "PATCH", "POST"):
             headers["Content-Length"] = str(len(body))

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a release costs: requests counted in the registries' access logs, and memory.
+
+For M manifests and B blobs that go to an empty repository the least is a GET of each manifest and
+blob at the source, POST and PUT of each blob and PUT of each manifest at the destination: 2M + 3B.
+What may be added: the payload (a tag, a manifest, its layers), probes of both registries. With
+nothing to do, one HEAD a manifest and the payload.
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from e2e import *
+import corpus
+
+TAG = "4.12.0-x86_64"
+MAY_ADD = 30
+CEILING = 64  # MiB
+
+
+def counts(directory):
+    with open(os.path.join(directory, "plan")) as f:
+        kinds = [line.split()[0] for line in f]
+    repositories_share = 4  # base layers and their copies in the payload's own repository
+    return kinds.count("manifest"), kinds.count("blob") - repositories_share + 1
+
+
+def mirror(source, *to, **options):
+    return succeeds("adm", "release", "mirror", "--insecure", "--from=%s/%s:%s" % (source.host, corpus.REL, TAG), *to,
+                    **options)
+
+
+def total(*registries):
+    out = sum((r.requests() for r in registries), collections.Counter())
+    note(" ".join("%s=%d" % kv for kv in sorted(out.items())) + " total=%d" % sum(out.values()))
+    for r in registries:
+        r.mark()
+    return out
+
+
+@test
+def a_cold_run_takes_the_fast_path():
+    source, destination = Registry("source"), Registry("destination")
+    corpus.write("sample", "source", source.host)
+    manifests, blobs = counts("source")
+    to = "--to=%s/ocp4/openshift4" % destination.host
+    r = mirror(source, to, binary=PLAIN)
+    got = total(source, destination)
+    check(sum(got.values()) <= 2 * manifests + 3 * blobs + MAY_ADD,
+          "cold: %d requests for %d manifests and %d blobs" % (sum(got.values()), manifests, blobs))
+    check(got["PATCH"] == 0 and got["DELETE"] == 0, "one PUT a blob, nothing to clean up")
+    check(r.rss <= CEILING, "cold: %.0f MiB of memory" % r.rss)
+
+    again = mirror(source, to, binary=PLAIN)
+    got = total(source, destination)
+    check(sum(got.values()) <= manifests + MAY_ADD, "nothing to do: %d requests" % sum(got.values()))
+    check(got["POST"] == 0 and got["PUT"] == 0, "nothing to do: nothing is sent")
+    check_equal(again.out, r.out, "and the same is reported")
+    check(again.rss <= CEILING, "nothing to do: %.0f MiB of memory" % again.rss)
+
+
+@test
+def folders_take_the_fast_path_both_ways():
+    source, destination = Registry("source"), Registry("destination")
+    corpus.write("sample", "source", source.host)
+    manifests, blobs = counts("source")
+    r = mirror(source, "--to-dir=mirror", binary=PLAIN)
+    got = total(source)
+    check(sum(got.values()) <= manifests + blobs + MAY_ADD, "to a folder: %d requests" % sum(got.values()))
+    check(r.rss <= CEILING, "to a folder: %.0f MiB of memory" % r.rss)
+    r = succeeds("image", "mirror", "--insecure", "--from-dir=mirror", "file://openshift/release:%s*" % TAG,
+                 destination.host + "/ocp4/openshift4", binary=PLAIN)
+    got = total(destination)
+    check(sum(got.values()) <= manifests + 2 * blobs + MAY_ADD, "from a folder: %d requests" % sum(got.values()))
+    check(r.rss <= CEILING, "from a folder: %.0f MiB of memory" % r.rss)
+
+
+@test
+def shared_blobs_are_mounted_not_sent_twice():
+    source, destination = Registry("source"), Registry("destination")
+    s = corpus.Storage("source")
+    base = s.layer([("base", os.urandom(1 << 20), 0o644)])
+    pairs = []
+    for i in range(6):
+        s.image("app%d" % i, [base, s.layer([("own%d" % i, b"x" * 5000, 0o644)])], "v1")
+        pairs.append("%s/app%d:v1=%s/copy/app%d:v1" % (source.host, i, destination.host, i))
+    succeeds("image", "mirror", "--insecure", *pairs)
+    fetched = [p for m, p, _ in source.lines() if m == "GET" and p.endswith("/blobs/" + base[0])]
+    check_equal(len(fetched), 1, "the shared layer is fetched once")
+    mounted = [p for m, p, st in destination.lines() if m == "POST" and "mount=" + base[0].replace(":", "%3A") in p
+               or m == "POST" and "mount=" + base[0] in p]
+    check_equal(len(mounted), 5, "and mounted into the five other repositories")
+
+
+@test
+def memory_is_bounded_by_large_layers_too():
+    source, destination = Registry("source"), Registry("destination")
+    corpus.write("big", "source", source.host, scale=0.3)
+    pairs = ["%s/big/img%d:v1=%s/big/img%d:v1" % (source.host, i, destination.host, i) for i in range(2)]
+    r = succeeds("image", "mirror", "--insecure", *pairs, binary=PLAIN)
+    check(r.rss <= CEILING, "two layers of 150 MB: %.0f MiB of memory" % r.rss)
+    r = succeeds("image", "mirror", "--insecure", source.host + "/big/img0:v1", "file://big:v1", binary=PLAIN)
+    check(r.rss <= CEILING, "a layer of 150 MB to disk: %.0f MiB of memory" % r.rss)
+
+
+main()

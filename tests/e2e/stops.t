@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that end early: kill -9 at any moment, Ctrl-C. The next run completes, as if nothing had been.
+
+KILL_SEED chooses the moments (default 1); 4 of them each way, 20 with --full.
+"""
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from e2e import *
+import corpus
+
+MOMENTS = 20 if os.environ.get("FERRY_TEST_FULL") else 4
+SEED = int(os.environ.get("KILL_SEED", "1"))
+TAG = "4.12.0-x86_64"
+
+
+def begin(argv):
+    return subprocess.Popen([FERRY, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE, env=environment(), start_new_session=True)
+
+
+def die_after(argv, seconds):
+    """True if it was still running when the axe fell."""
+    process = begin(argv)
+    try:
+        process.communicate(timeout=seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return True
+
+
+def download(source, folder):
+    return ["adm", "release", "mirror", "--insecure", "--from=%s/%s:%s" % (source.host, corpus.REL, TAG),
+            "--to-dir=" + folder]
+
+
+def upload(folder, destination):
+    return ["image", "mirror", "--insecure", "--from-dir=" + folder, "file://openshift/release:%s*" % TAG,
+            destination.host + "/ocp4/openshift4"]
+
+
+def moments(seconds):
+    rnd = random.Random(SEED)
+    return [rnd.uniform(0.01, 1.0) * seconds for _ in range(MOMENTS)]
+
+
+@test
+def kill_at_any_moment_of_a_download():
+    source = Registry("source")
+    corpus.write("sample", "source", source.host)
+    seconds = succeeds(*download(source, "undisturbed")).seconds
+    want, killed = media("undisturbed"), 0
+    for i, moment in enumerate(moments(seconds)):
+        folder = "mirror%d" % i
+        killed += die_after(download(source, folder), moment)
+        if os.path.isdir(folder):
+            torn = [p for p in bad_files(folder) if not p.endswith(".download")]
+            check_equal(torn, [], "files with a final name and wrong bytes, killed after %.3f s" % moment)
+        succeeds(*download(source, folder))
+        check(media(folder) == want, "killed after %.3f s: the next run ends the same" % moment,
+              sorted(set(media(folder).items()) ^ set(want.items()))[:6])
+        check_equal(leftovers(folder), [], "killed after %.3f s: nothing is left over" % moment)
+    check(killed >= MOMENTS // 2, "%d of %d kills hit a running program" % (killed, MOMENTS))
+
+
+@test
+def kill_at_any_moment_of_an_upload():
+    source, destination = Registry("source"), Registry("destination")
+    corpus.write("sample", "source", source.host)
+    succeeds(*download(source, "mirror"))
+    seconds = succeeds(*upload("mirror", destination)).seconds
+    want, killed = destination.tags(), 0
+    for moment in moments(seconds):
+        destination.clear()
+        killed += die_after(upload("mirror", destination), moment)
+        succeeds(*upload("mirror", destination))
+        check(destination.tags() == want, "killed after %.3f s: the next run ends the same" % moment)
+        check_equal(destination.bad_blobs(), [], "killed after %.3f s: damaged blobs" % moment)
+    check_equal(bad_files("mirror"), [], "the media are untouched")
+    check(killed >= MOMENTS // 2, "%d of %d kills hit a running program" % (killed, MOMENTS))
+
+
+@test
+def one_interrupt_stops_at_once_and_a_second_run_continues():
+    source = Registry("source")
+    corpus.write("sample", "source", source.host)
+    process = begin(download(source, "mirror"))
+    wait_for(lambda: sum("/blobs/" in p for _, p, _ in source.lines()) > 20 or process.poll() is not None,
+             "the first blobs")
+    interrupted = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=30)[1].decode(errors="replace")
+    seconds = time.monotonic() - interrupted
+    check_equal(process.returncode, 130, "exit status: " + error[-1500:])
+    check(seconds < 5, "it stops at once: %.1f s" % seconds)
+    check_equal(bad_files("mirror") if os.path.isdir("mirror") else [], [], "wrong files")
+    source.mark()
+    succeeds(*download(source, "mirror"))
+    check_equal(bad_files("mirror"), [], "wrong files after the second run")
+    check_equal(leftovers("mirror"), [], "left over after the second run")
+
+
+main()
