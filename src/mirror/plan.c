@@ -560,6 +560,13 @@ static struct plan_place *place_of(struct plan *p, struct place *place)
 	return entry->ptr;
 }
 
+// Malformed and unsupported names are in the message already.
+static void not_opened(const char *name, struct err *e)
+{
+	if (e->kind != ERR_INPUT && e->kind != ERR_UNSUPPORTED)
+		err_wrap(e, "unable to open %s", name);
+}
+
 static struct plan_destination *destination_of(struct plan *p, const struct reference *ref,
 					       struct err *e)
 {
@@ -567,7 +574,7 @@ static struct plan_destination *destination_of(struct plan *p, const struct refe
 	auto_free char *printed = reference_print_repository(ref);
 
 	if (!repo) {
-		err_wrap(e, "unable to connect to %s", printed);
+		not_opened(printed, e);
 		return NULL;
 	}
 	struct map_entry *entry =
@@ -591,7 +598,7 @@ static struct plan_image *image_of(struct plan *p, const struct reference *ref, 
 	auto_free char *repository = reference_print_repository(ref);
 
 	if (!src) {
-		err_wrap(e, "unable to connect to %s", repository);
+		not_opened(repository, e);
 		return NULL;
 	}
 	auto_free char *key =

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror_run: expand, plan, copy, sync, and what can be said about it afterwards.
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "data/gofmt.h"
 #include "mirror/expand.h"
 #include "mirror/plan.h"
 
@@ -130,20 +129,8 @@ static void survey_plan(struct survey *s, struct transfer *t)
 	s->counted = (struct map){0};
 }
 
-static void print_size(char ret[32], uint64_t bytes)
-{
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-	double v = (double)bytes;
-	size_t unit = 0;
-
-	for (; v >= 1024 && unit + 1 < ARRAY_SIZE(units); unit++)
-		v /= 1024;
-	snprintf(ret, 32, "%.4g%s", v, units[unit]);
-}
-
 static int check_need(const struct need *need, struct err *e)
 {
-	char want[32], have[32];
 	uint64_t available;
 	struct err why;
 
@@ -153,12 +140,11 @@ static int check_need(const struct need *need, struct err *e)
 		return 0;
 	struct store *store = place_store(need->place);
 
-	print_size(want, need->bytes);
-	print_size(have, available);
 	return err_set(e, ERR_IO,
 		       "not enough space in '%s': %s are needed, %s are available; free some, or "
 		       "choose a folder on a larger disk",
-		       store ? store_dir(store) : need->place->name, want, have);
+		       store ? store_dir(store) : need->place->name, gofmt_binary(need->bytes).s,
+		       gofmt_binary(available).s);
 }
 
 static int check_needs(const struct survey *s, struct err *e)

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mirroring a release: its payload names the images, mirror/ copies them, and the closing text says
+// how a cluster finds them (spec 5).
+#ifndef RELEASE_MIRROR_H
+#define RELEASE_MIRROR_H
+
+#include "mirror/mirror.h"
+#include "policy/instructions.h"
+
+struct release_mirror_request {
+	const char *from;             // the release image
+	const char *to, *to_dir;      // either may be NULL
+	const char *from_dir;         // only for messages; PLACES reads it
+	const char *to_release_image; // or NULL
+	bool skip_release_image;
+	bool to_mirror; // the mappings are the result, nothing is copied
+	bool keep_manifest_list;
+	enum instructions_kind instructions;
+	const char *self; // name of the program, for the command that is shown
+
+	// transfer (with dry_run), check_space and skip_missing are taken from here.
+	struct mirror_options mirror;
+	const struct transfer_plan_visitor *visit; // of a dry run, or NULL
+
+	// Lines for people, prefix included ("info: Mirroring 8 images to …"); may be NULL.
+	void (*say)(void *arg, const char *line);
+	void *say_arg;
+};
+
+struct release_mirror_result {
+	struct mirror_result mirror; // its lines come before TEXT on stdout
+	struct buf text;             // the rest of stdout; empty when the run failed
+};
+#define auto_release_mirror_result __attribute__((cleanup(release_mirror_result_release)))
+void release_mirror_result_release(struct release_mirror_result *r);
+
+// What can be checked without the network, in the order of spec 5.2. ERR_USAGE.
+int release_mirror_check(const struct release_mirror_request *req, struct err *e) must_check;
+// Checks, reads the payload, mirrors. *ret is filled also on failure, as by mirror_run.
+int release_mirror(struct places *places, const struct release_mirror_request *req,
+		   struct release_mirror_result *ret, struct err *e) must_check;
+
+#endif
