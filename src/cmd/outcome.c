@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a mirror run is reported.
+#include "cmd/outcome.h"
+
+#include "data/gofmt.h"
+
+enum { US_PER_S = 1000 * 1000, NS_PER_US = 1000, TEN_MS_US = 10 * 1000 };
+
+void outcome_dry_run(struct setup *s, const struct plan *plan, bool failed, uint64_t elapsed_us)
+{
+	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+	int64_t ns = gofmt_round((int64_t)elapsed_us * NS_PER_US, (int64_t)TEN_MS_US * NS_PER_US);
+
+	plan_print(&text, plan);
+	progress_text(s->progress, buf_str(&text));
+	if (failed)
+		return;
+	progress_line(s->progress, "info: Planning completed in %s", gofmt_duration(ns).s);
+	progress_line(s->progress, "info: Dry run complete");
+}
+
+static void print_missing(struct setup *s, const struct strlist *missing)
+{
+	if (missing->n == 0)
+		return;
+	progress_line(s->progress, "warning: %zu not mirrored:", missing->n);
+	for (size_t i = 0; i < missing->n; i++)
+		progress_line(s->progress, "  %s", missing->v[i]);
+}
+
+void outcome_print(struct setup *s, const struct mirror_result *r, uint64_t elapsed_us)
+{
+	double seconds = (double)elapsed_us / US_PER_S;
+	uint64_t shown = elapsed_us - elapsed_us % TEN_MS_US; // the reference truncates here
+	double rate = seconds > 0 ? (double)r->stats.bytes_moved / seconds : 0;
+
+	for (size_t i = 0; i < r->lines.n; i++)
+		fprintf(s->io->out, "%s\n", r->lines.v[i]);
+	print_missing(s, &r->missing);
+	progress_line(s->progress, "info: Mirroring completed in %s (%s/s)",
+		      gofmt_duration((int64_t)shown * NS_PER_US).s, gofmt_decimal(rate).s);
+}

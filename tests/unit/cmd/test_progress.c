@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/progress.h"
+
+#include "tap.h"
+#include "util/mem.h"
+
+#include <stdlib.h>
+
+static uint64_t now_us;
+
+static uint64_t fake_clock(void)
+{
+	return now_us;
+}
+
+// A display that writes into memory, at a time that tests move.
+struct screen {
+	FILE *file;
+	char *text;
+	size_t size;
+	struct progress *p;
+};
+
+static struct screen screen_new(bool live, unsigned columns)
+{
+	struct screen s = {0};
+
+	now_us = 1000000;
+	s.file = open_memstream(&s.text, &s.size);
+	s.p = progress_new(&(struct progress_config){
+		.out = s.file, .live = live, .columns = columns, .clock = fake_clock});
+	return s;
+}
+
+static void screen_free(struct screen *s)
+{
+	progress_free(s->p);
+	fclose(s->file);
+	free(s->text);
+}
+
+static struct place place = {.kind = PLACE_REGISTRY, .name = "reg:5000"};
+static struct repo repo = {.place = &place, .name = "org/img"};
+
+static void event(struct screen *s, enum transfer_event_type type, uint64_t size)
+{
+	static struct digest d;
+
+	digest_of(&d, DIGEST_SHA256, "x", 1);
+	struct transfer_event ev = {
+		.type = type, .src = &repo, .dst = &repo, .digest = &d, .size = size};
+
+	progress_sink(s->p)->event(progress_sink(s->p), &ev);
+}
+
+static void tell(struct screen *s, enum transfer_event_type type, const char *text)
+{
+	struct err e;
+
+	err_set(&e, ERR_NET, "%s", text);
+	struct transfer_event ev = {.type = type, .text = text, .error = &e};
+
+	progress_sink(s->p)->event(progress_sink(s->p), &ev);
+}
+
+TEST(in_a_pipe_big_uploads_have_the_line_of_the_reference_and_small_ones_none)
+{
+	struct screen s = screen_new(false, 0);
+
+	event(&s, TRANSFER_BLOB_START, 504);
+	event(&s, TRANSFER_BLOB_START, 41336);
+	event(&s, TRANSFER_BLOB_MOUNTED, 41336);
+	CHECK_STR(
+		s.text,
+		"uploading: reg:5000/org/img sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 40.37KiB\n"
+		"mounted: reg:5000/org/img sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 40.37KiB\n");
+	screen_free(&s);
+}
+
+static size_t count_lines(const char *text)
+{
+	size_t n = 0;
+
+	for (; (text = strchr(text, '\n')); text++)
+		n++;
+	return n;
+}
+
+TEST(thousands_of_uploads_at_once_are_thinned_out_and_counted)
+{
+	struct screen s = screen_new(false, 0);
+
+	for (int i = 0; i < 1000; i++)
+		event(&s, TRANSFER_BLOB_START, 1 << 20);
+	CHECK(count_lines(s.text) >= 10);
+	CHECK(count_lines(s.text) <= 100);
+	size_t before = s.size;
+
+	now_us += 1000000;
+	event(&s, TRANSFER_BLOB_START, 1 << 20);
+	CHECK(strstr(s.text + before, "info: and 940 more blobs\n") != NULL);
+	screen_free(&s);
+}
+
+TEST(a_long_run_in_a_pipe_says_every_ten_seconds_where_it_is)
+{
+	struct screen s = screen_new(false, 0);
+
+	progress_expect(s.p, 3);
+	event(&s, TRANSFER_PLANNED, 4000000);
+	event(&s, TRANSFER_BLOB_BYTES, 1000000);
+	event(&s, TRANSFER_IMAGE_DONE, 0);
+	progress_tick(s.p);
+	fflush(s.file);
+	CHECK_STR(s.text ? s.text : "", "");
+	now_us += 10000000;
+	progress_tick(s.p);
+	CHECK_STR(s.text, "info: 1MB of 4MB, 1 of 3 images\n");
+	screen_free(&s);
+}
+
+TEST(the_live_line_tells_bytes_rate_time_left_and_images_within_the_width)
+{
+	struct screen s = screen_new(true, 100);
+
+	progress_expect(s.p, 190);
+	event(&s, TRANSFER_PLANNED, 100000000);
+	progress_tick(s.p);
+	size_t before = s.size;
+
+	for (int i = 0; i < 5; i++) {
+		now_us += 1000000;
+		event(&s, TRANSFER_BLOB_BYTES, 10000000);
+	}
+	event(&s, TRANSFER_IMAGE_DONE, 0);
+	progress_tick(s.p);
+	CHECK_STR(s.text + before, "\r\033[K 50% [==========>         ]  50MB of 100MB, 10MB/s, 5s "
+				   "left, 1 of 190 images");
+	screen_free(&s);
+	s = screen_new(true, 20);
+	event(&s, TRANSFER_PLANNED, 100000000);
+	progress_tick(s.p);
+	CHECK_STR(s.text, "  0%  0B of 100MB");
+	screen_free(&s);
+	s = screen_new(true, 10);
+	event(&s, TRANSFER_PLANNED, 100000000);
+	progress_tick(s.p);
+	CHECK_INT(strlen(s.text), 9);
+	screen_free(&s);
+}
+
+TEST(the_live_line_is_redrawn_ten_times_a_second_at_most)
+{
+	struct screen s = screen_new(true, 80);
+
+	event(&s, TRANSFER_PLANNED, 1000);
+	progress_tick(s.p);
+	size_t before = s.size;
+
+	now_us += 50000;
+	progress_tick(s.p);
+	CHECK_INT(s.size, before);
+	now_us += 50000;
+	progress_tick(s.p);
+	CHECK(s.size > before);
+	screen_free(&s);
+}
+
+TEST(lines_go_above_the_live_line_which_is_gone_at_the_end)
+{
+	struct screen s = screen_new(true, 80);
+
+	event(&s, TRANSFER_PLANNED, 1000);
+	progress_tick(s.p);
+	size_t before = s.size;
+
+	progress_line(s.p, "info: %s", "hello");
+	CHECK_STR(s.text + before, "\r\033[Kinfo: hello\n  0%  0B of 1kB");
+	before = s.size;
+	progress_free(s.p);
+	fflush(s.file);
+	CHECK_STR(s.text + before, "\r\033[K");
+	fclose(s.file);
+	free(s.text);
+}
+
+TEST(a_failure_is_told_once_however_many_blobs_meet_it)
+{
+	struct screen s = screen_new(false, 0);
+
+	tell(&s, TRANSFER_FAILED, "no such host");
+	tell(&s, TRANSFER_FAILED, "no such host");
+	tell(&s, TRANSFER_FAILED, "error: another");
+	CHECK_STR(s.text, "error: no such host\nerror: another\n");
+	screen_free(&s);
+}
+
+TEST(people_read_what_is_missing_noticed_and_repeated)
+{
+	struct screen s = screen_new(false, 0);
+	struct err why;
+
+	tell(&s, TRANSFER_MISSING, "quay.io/a/b:c");
+	tell(&s, TRANSFER_NOTICE, "plain");
+	tell(&s, TRANSFER_NOTICE, "warning: beware");
+	err_set(&why, ERR_NET, "connection reset by peer");
+	progress_retry(s.p, "Get \"https://h/v2/\"", &why, 2049);
+	CHECK_STR(s.text,
+		  "warning: Image quay.io/a/b:c does not exist and will not be mirrored\n"
+		  "info: plain\n"
+		  "warning: beware\n"
+		  "warning: Get \"https://h/v2/\": connection reset by peer, retrying in 2s\n");
+	screen_free(&s);
+}
+
+TEST(text_from_outside_cannot_steer_the_terminal)
+{
+	struct screen s = screen_new(false, 0);
+
+	progress_line(s.p, "a\033[2Jb\rc\xc2\x9b"
+			   "1md\te\x7f\xc3\xa4");
+	CHECK_STR(s.text, "a?[2Jb?c?1md\te?\xc3\xa4\n");
+	screen_free(&s);
+}
+
+TEST(an_interruption_is_acknowledged)
+{
+	struct screen s = {0};
+	struct cancel cancel = CANCEL_INIT;
+
+	s.file = open_memstream(&s.text, &s.size);
+	s.p = progress_new(&(struct progress_config){
+		.out = s.file, .clock = fake_clock, .cancel = &cancel, .ticker = true});
+	cancel_fire(&cancel);
+	CHECK(strncmp(s.text, "info: interrupted, stopping", 27) == 0);
+	screen_free(&s);
+}
+
+int main(void)
+{
+	return tap_main();
+}
