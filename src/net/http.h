@@ -111,6 +111,8 @@ int http_status(const struct http_exchange *x);
 const char *http_url(const struct http_exchange *x);
 // Header value or NULL; several of one name are joined with ", ". Borrowed until free.
 const char *http_header(const struct http_exchange *x, const char *name);
+// What the answer's Retry-After asks for (a date is taken by the answer's own Date); 0: nothing.
+uint64_t http_retry_after_ms(const struct http_exchange *x);
 
 // The next slab of the response body, owned by the caller; NULL at the end (e->kind ERR_NONE) or
 // on failure (a body shorter than its Content-Length is ERR_NET).

@@ -16,6 +16,8 @@
 struct limiter;
 
 struct limiter *limiter_new(int fixed); // FIXED 0 or less: adaptive
+// The same with another clock (microseconds), for tests.
+struct limiter *limiter_new_timed(int fixed, uint64_t (*now_us)(void));
 void limiter_free(struct limiter *l);
 DEFINE_AUTO(limiter_free, struct limiter)
 
