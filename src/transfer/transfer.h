@@ -20,8 +20,9 @@
 struct transfer;
 
 enum transfer_event_type {
-	TRANSFER_PLANNED, // a blob was added to the plan: digest, size, dst, src, shared
-	TRANSFER_BLOB_START,
+	TRANSFER_PLANNED, // a blob was added that its place did not count yet: digest, size, dst,
+			  // src
+	TRANSFER_BLOB_START,   // begins to move
 	TRANSFER_BLOB_BYTES,   // size: how many more
 	TRANSFER_BLOB_DONE,    // moved
 	TRANSFER_BLOB_PRESENT, // was there already
@@ -30,7 +31,7 @@ enum transfer_event_type {
 	TRANSFER_IMAGE_DONE, // a manifest has its name: digest, dst, tag (or NULL): a result line
 	TRANSFER_IMAGE_PRESENT, // the same, nothing had to be sent
 	TRANSFER_MISSING,       // not there at the source, and allowed to be missing: text names it
-	TRANSFER_FAILED,        // error
+	TRANSFER_FAILED,        // error; equal ones are told once
 	TRANSFER_NOTICE,        // text: one line for people
 };
 
@@ -45,7 +46,7 @@ struct transfer_event {
 	const struct err *error;
 };
 
-// Called from workers, one at a time; must be quick.
+// Called from workers, one at a time; must be quick. May ask for transfer_stats, nothing else.
 struct transfer_sink {
 	void (*event)(struct transfer_sink *s, const struct transfer_event *ev);
 };
@@ -61,16 +62,19 @@ struct transfer_config {
 	bool continue_on_error;
 	bool dry_run;    // plan only, destinations are never contacted
 	bool hold_blobs; // blobs wait for the end of planning too (folders: space is checked first)
+	size_t manifest_bytes_max; // kept in memory; what is beyond is read again; 0: 16 MiB
 };
 
 struct transfer *transfer_new(const struct transfer_config *cfg);
 void transfer_free(struct transfer *t);
 DEFINE_AUTO(transfer_free, struct transfer)
 
-// Runs FN on a worker while PLACE (may be NULL) has room. FN frees ARG. An error that FN returns is
-// a planning error.
+// Runs FN on a worker while PLACE (may be NULL) has room. FN is called in any case, also when the
+// run has been stopped, and frees ARG. An error that FN returns is a planning error.
 void transfer_spawn(struct transfer *t, struct place *place,
 		    int (*fn)(struct transfer *t, void *arg, struct err *e), void *arg);
+// The run was cancelled or has failed: an FN that has not begun need only free its ARG.
+bool transfer_stopping(struct transfer *t);
 
 // One manifest that must be at DST. Everything is copied but the bytes, which are taken.
 struct transfer_manifest {
@@ -79,15 +83,18 @@ struct transfer_manifest {
 	const char *media_type;         // to push under
 	const struct descriptor *blobs; // config and layers
 	size_t nblobs;
-	const struct digest *children; // manifests that must be at DST before this one
+	// Manifests that must be at DST before this one. Each is added too, in any order; one that
+	// never is counts as failed, or as missing when this one is sparse.
+	const struct digest *children;
 	size_t nchildren;
 	const char *const *tags; // none: by digest only
-	size_t ntags;
+	size_t ntags;       // also added without: a result line by digest besides those of tags
 	const char *name;   // of the image, for errors: as the user wrote the source
 	bool blobs_present; // same repository, or the manifest is there already: no blob is looked
 			    // at
-	bool sparse; // children are missing on purpose: a refusal makes the image missing, not
-		     // failed
+	bool sparse;    // children are missing on purpose: a refusal makes the image missing, not
+			// failed
+	bool generated; // the bytes were made here (a filtered list), SRC does not have them
 };
 // The same manifest may be added several times (lists that share children): tags and edges add up.
 int transfer_add(struct transfer *t, const struct transfer_manifest *m, struct err *e) must_check;
@@ -113,12 +120,14 @@ void transfer_stats(struct transfer *t, struct transfer_stats *ret);
 // Waits for planning, then for everything. Errors: planning failed ("an error occurred during
 // planning"), something was not copied ("one or more errors occurred while uploading images"; with
 // continue_on_error ERR_INCOMPLETE "one or more errors occurred"), ERR_CANCELLED. BEFORE_COPY (may
-// be NULL) runs once planning has ended, and may refuse.
+// be NULL) runs on this thread once planning has ended, and may refuse; not in a dry run.
 int transfer_run(struct transfer *t,
 		 int (*before_copy)(struct transfer *t, void *arg, struct err *e), void *arg,
 		 struct err *e) must_check;
 
-// The plan, for --dry-run: repositories of destinations in order, blobs by size, then digest.
+// The plan, for --dry-run, once the run has ended: repositories of destinations in order; of each
+// the blobs by source repository, size, digest; then manifests by digest and tag (NULL: by digest).
+// Any function may be NULL.
 struct transfer_plan_visitor {
 	void (*repository)(void *arg, struct repo *dst);
 	void (*blob)(void *arg, struct repo *src, const struct digest *d, uint64_t size,
