@@ -233,7 +233,7 @@ def need(*programs):
             raise Skip("%s is not installed" % p)
 
 
-Result = collections.namedtuple("Result", "rc out err seconds rss")
+Result = collections.namedtuple("Result", "rc out err seconds rss cpu")
 
 
 def environment(**more):
@@ -249,26 +249,36 @@ def environment(**more):
     return env
 
 
-def run(argv, env=None, timeout=300, **options):
-    """Runs to the end; stdin is empty. rss is the peak in MiB."""
+def run(argv, env=None, timeout=300, measured=False, **options):
+    """Runs to the end; stdin is empty. MEASURED: rss is the peak in MiB, seconds of CPU are cpu."""
+    usage = os.path.abspath(".usage")
+    argv = [str(a) for a in argv]
+    if measured:
+        # Not wait4: a child starts with its parent's peak, and this program is larger than most.
+        argv = ["/usr/bin/time", "--quiet", "--output=" + usage, "--format=%M %U %S"] + argv
     began = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = subprocess.Popen([str(a) for a in argv], env=env or environment(), stdout=out, stderr=err,
-                                   stdin=options.pop("stdin", subprocess.DEVNULL), **options)
-        timer = threading.Timer(timeout, process.kill)
+        process = subprocess.Popen(argv, env=env or environment(), stdout=out, stderr=err,
+                                   stdin=options.pop("stdin", subprocess.DEVNULL), start_new_session=True, **options)
+        timer = threading.Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        process.wait()
         timer.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        texts = []
+        seconds, texts = time.monotonic() - began, []
         for f in (out, err):
             f.seek(0)
             texts.append(f.read().decode(errors="replace"))
-    return Result(process.returncode, texts[0], texts[1], time.monotonic() - began, usage.ru_maxrss / 1024)
+    rss = cpu = 0.0
+    if measured and os.path.exists(usage):
+        with open(usage) as f:
+            fields = [float(x) for x in f.read().split()]
+        os.unlink(usage)
+        rss, cpu = fields[0] / 1024, fields[1] + fields[2]
+    return Result(process.returncode, texts[0], texts[1], seconds, rss, cpu)
 
 
-def ferry(*args, env=None, binary=None, timeout=300, **options):
-    return run([binary or FERRY, *args], env=env or environment(), timeout=timeout, **options)
+def ferry(*args, binary=None, **options):
+    return run([binary or FERRY, *args], **options)
 
 
 def succeeds(*args, **options):

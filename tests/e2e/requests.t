@@ -45,14 +45,14 @@ def a_cold_run_takes_the_fast_path():
     corpus.write("sample", "source", source.host)
     manifests, blobs = counts("source")
     to = "--to=%s/ocp4/openshift4" % destination.host
-    r = mirror(source, to, binary=PLAIN)
+    r = mirror(source, to, binary=PLAIN, measured=True)
     got = total(source, destination)
     check(sum(got.values()) <= 2 * manifests + 3 * blobs + MAY_ADD,
           "cold: %d requests for %d manifests and %d blobs" % (sum(got.values()), manifests, blobs))
     check(got["PATCH"] == 0 and got["DELETE"] == 0, "one PUT a blob, nothing to clean up")
     check(r.rss <= CEILING, "cold: %.0f MiB of memory" % r.rss)
 
-    again = mirror(source, to, binary=PLAIN)
+    again = mirror(source, to, binary=PLAIN, measured=True)
     got = total(source, destination)
     check(sum(got.values()) <= manifests + MAY_ADD, "nothing to do: %d requests" % sum(got.values()))
     check(got["POST"] == 0 and got["PUT"] == 0, "nothing to do: nothing is sent")
@@ -65,12 +65,12 @@ def folders_take_the_fast_path_both_ways():
     source, destination = Registry("source"), Registry("destination")
     corpus.write("sample", "source", source.host)
     manifests, blobs = counts("source")
-    r = mirror(source, "--to-dir=mirror", binary=PLAIN)
+    r = mirror(source, "--to-dir=mirror", binary=PLAIN, measured=True)
     got = total(source)
     check(sum(got.values()) <= manifests + blobs + MAY_ADD, "to a folder: %d requests" % sum(got.values()))
     check(r.rss <= CEILING, "to a folder: %.0f MiB of memory" % r.rss)
     r = succeeds("image", "mirror", "--insecure", "--from-dir=mirror", "file://openshift/release:%s*" % TAG,
-                 destination.host + "/ocp4/openshift4", binary=PLAIN)
+                 destination.host + "/ocp4/openshift4", binary=PLAIN, measured=True)
     got = total(destination)
     check(sum(got.values()) <= manifests + 2 * blobs + MAY_ADD, "from a folder: %d requests" % sum(got.values()))
     check(r.rss <= CEILING, "from a folder: %.0f MiB of memory" % r.rss)
@@ -98,9 +98,9 @@ def memory_is_bounded_by_large_layers_too():
     source, destination = Registry("source"), Registry("destination")
     corpus.write("big", "source", source.host, scale=0.3)
     pairs = ["%s/big/img%d:v1=%s/big/img%d:v1" % (source.host, i, destination.host, i) for i in range(2)]
-    r = succeeds("image", "mirror", "--insecure", *pairs, binary=PLAIN)
+    r = succeeds("image", "mirror", "--insecure", *pairs, binary=PLAIN, measured=True)
     check(r.rss <= CEILING, "two layers of 150 MB: %.0f MiB of memory" % r.rss)
-    r = succeeds("image", "mirror", "--insecure", source.host + "/big/img0:v1", "file://big:v1", binary=PLAIN)
+    r = succeeds("image", "mirror", "--insecure", source.host + "/big/img0:v1", "file://big:v1", binary=PLAIN, measured=True)
     check(r.rss <= CEILING, "a layer of 150 MB to disk: %.0f MiB of memory" % r.rss)
 
 

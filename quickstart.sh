@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# From a bare Debian 12 to a mirrored release: installs what is missing, builds ferry, then does the
+# job that ferry is for, with a small sample release between two registries on this machine.
+# Needs root or sudo only where packages are missing. Everything it starts, it stops again.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ./packages.sh
+
+VERSION=4.12.0
+RELEASE=$VERSION-x86_64
+REPOSITORY=openshift-release-dev/ocp-release
+work=$(mktemp -d "${TMPDIR:-/tmp}/ferry-quickstart.XXXXXX")
+servers=()
+
+finish() {
+	local status=$?
+	[ ${#servers[@]} -eq 0 ] || kill "${servers[@]}" 2>/dev/null || true
+	rm -rf "$work"
+	[ $status -eq 0 ] || printf '\nquickstart.sh: stopped with status %d\n' "$status" >&2
+}
+trap finish EXIT
+
+if [ -t 1 ]; then
+	bold=$(printf '\033[1m') plain=$(printf '\033[0m')
+else
+	bold='' plain=''
+fi
+
+say() {
+	printf '\n%s%s%s\n' "$bold" "$*" "$plain"
+}
+
+# Shows a command the way one would type it, then runs it.
+run() {
+	local word line=''
+	for word; do
+		case $word in
+		*[\ \*\$]*) line+=" '$word'" ;;
+		*) line+=" $word" ;;
+		esac
+	done
+	printf '\n  $%s\n\n' "$line"
+	"$@" 2>&1 | sed 's/^/    /'
+}
+
+free_port() {
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# Serves $work/NAME on PORT; returns when it answers.
+registry() { # NAME PORT
+	cat >"$work/$1.yml" <<-Y
+		version: 0.1
+		log: {accesslog: {disabled: true}, level: error}
+		storage: {filesystem: {rootdirectory: $work/$1}}
+		http: {addr: 127.0.0.1:$2}
+	Y
+	mkdir -p "$work/$1"
+	OTEL_TRACES_EXPORTER=none docker-registry serve "$work/$1.yml" >"$work/$1.log" 2>&1 &
+	servers+=($!)
+	until curl -sf "http://127.0.0.1:$2/v2/" >/dev/null; do
+		kill -0 "${servers[-1]}" 2>/dev/null || {
+			cat "$work/$1.log" >&2
+			echo "quickstart.sh: docker-registry does not start" >&2
+			exit 1
+		}
+		sleep 0.1
+	done
+}
+
+install_packages "${build_packages[@]}" "${demo_packages[@]}"
+
+say '1. Build ferry'
+[ -f build/build.ninja ] || meson setup build >"$work/build.log" 2>&1 || { cat "$work/build.log" && exit 1; }
+ninja -C build >"$work/build.log" 2>&1 || { cat "$work/build.log" && exit 1; }
+PATH=$PWD/build:$PATH
+echo "   ./build/ferry: $(ferry version | head -n 1)"
+
+say "2. A release to mirror: OpenShift $VERSION with its 183 components, in small, on this machine"
+quay=127.0.0.1:$(free_port)
+python3 bench/corpus.py sample "$work/quay" "$quay" | sed 's/^/   /'
+registry quay "${quay##*:}"
+mirror=127.0.0.1:$(free_port)
+registry mirror "${mirror##*:}"
+echo "   $quay plays quay.io, $mirror is the mirror registry behind the air gap"
+
+cd "$work"
+say '3. On the connected side: the release goes to a folder, which could be a disk to carry'
+run ferry adm release mirror --insecure --from="$quay/$REPOSITORY:$RELEASE" --to-dir=mirror |
+	sed '/sha256:.* file:/{ 4,$d }'
+du -sh mirror | sed 's/^/    on the disk: /'
+
+say '4. On the disconnected side: from the folder to the mirror registry'
+run ferry image mirror --insecure --from-dir=mirror "file://openshift/release:$RELEASE*" "$mirror/ocp4/openshift4" |
+	sed "/sha256:.* $mirror/{ 4,\$d }"
+
+say '5. What the mirror registry holds now'
+curl -sf "http://$mirror/v2/ocp4/openshift4/tags/list" |
+	python3 -c 'import json, sys; t = json.load(sys.stdin)["tags"]; print("   %d tags, %s ..." % (len(t), ", ".join(sorted(t)[:3])))'
+
+say 'That is all. The section above goes into install-config.yaml of the cluster to be installed.'
+echo "   ./build/ferry --help and README.md say more."
