@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // adm release mirror: a release with everything it names, to a registry or to media.
 #include "cmd/outcome.h"
-#include "cmd/plan.h"
+#include "cmd/plan_view.h"
 #include "release/mirror.h"
 #include "util/clock.h"
 
@@ -172,9 +172,9 @@ static int check(struct options *o, const struct cmd_io *io, int argc, char **ar
 
 static int mirror(struct setup *s, struct release_mirror_request *req, struct err *e)
 {
-	auto_of(plan_free) struct plan *plan = plan_new();
+	auto_of(plan_view_free) struct plan_view *plan = plan_view_new();
 	auto_release_mirror_result struct release_mirror_result result = {0};
-	struct transfer_plan_visitor visitor = plan_visitor(plan);
+	struct transfer_plan_visitor visitor = plan_view_visitor(plan);
 	bool dry_run = req->mirror.transfer.dry_run && !req->to_mirror;
 	uint64_t start = clock_us();
 

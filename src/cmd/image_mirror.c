@@ -116,9 +116,9 @@ static struct mirror_options mirror_options(const struct request *req, const str
 
 static int dry_run(const struct request *req, struct setup *s, struct err *e)
 {
-	auto_of(plan_free) struct plan *plan = plan_new();
+	auto_of(plan_view_free) struct plan_view *plan = plan_view_new();
 	auto_mirror_result struct mirror_result result = {0};
-	struct transfer_plan_visitor visitor = plan_visitor(plan);
+	struct transfer_plan_visitor visitor = plan_view_visitor(plan);
 	struct mirror_options opt = mirror_options(req, s);
 	uint64_t start = clock_us();
 	int failed = mirror_run(s->places, &req->mappings, &opt, &visitor, &result, e);

@@ -6,12 +6,13 @@
 
 enum { US_PER_S = 1000 * 1000, NS_PER_US = 1000, TEN_MS_US = 10 * 1000 };
 
-void outcome_dry_run(struct setup *s, const struct plan *plan, bool failed, uint64_t elapsed_us)
+void outcome_dry_run(struct setup *s, const struct plan_view *plan, bool failed,
+		     uint64_t elapsed_us)
 {
 	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
 	int64_t ns = gofmt_round((int64_t)elapsed_us * NS_PER_US, (int64_t)TEN_MS_US * NS_PER_US);
 
-	plan_print(&text, plan);
+	plan_view_print(&text, plan);
 	progress_text(s->progress, buf_str(&text));
 	if (failed)
 		return;

@@ -3,12 +3,13 @@
 #ifndef CMD_OUTCOME_H
 #define CMD_OUTCOME_H
 
-#include "cmd/plan.h"
+#include "cmd/plan_view.h"
 #include "cmd/setup.h"
 #include "mirror/mirror.h"
 
 // The plan, "info: Planning completed in 1.01s" and, unless it FAILED, "info: Dry run complete".
-void outcome_dry_run(struct setup *s, const struct plan *plan, bool failed, uint64_t elapsed_us);
+void outcome_dry_run(struct setup *s, const struct plan_view *plan, bool failed,
+		     uint64_t elapsed_us);
 // Prints the lines of R on standard output, and on standard error what is missing and "info:
 // Mirroring completed in 820ms (319kB/s)".
 void outcome_print(struct setup *s, const struct mirror_result *r, uint64_t elapsed_us);

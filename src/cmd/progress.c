@@ -280,11 +280,12 @@ static void retry_locked(struct progress *p, const char *what, const struct err 
 		line_locked(p, "warning: %llu more retries", (unsigned long long)dropped);
 	p->retries.dropped = 0;
 	auto_buf struct buf line = BUF_INIT(BUF_TEXT_MAX);
+	const char *url = what ? strchr(what, ' ') : NULL; // behind the method
 
 	buf_puts(&line, "warning: ");
-	if (what && *what)
+	if (what && *what && !(url && strstr(why->text, url + 1)))
 		buf_printf(&line, "%s: ", what);
-	buf_printf(&line, "%s, retrying", why ? why->text : "failed");
+	buf_printf(&line, "%s, retrying", why->text);
 	if (wait_ms > 0)
 		buf_printf(&line, " in %s",
 			   gofmt_duration(gofmt_round((int64_t)wait_ms * 1000000, 100000000)).s);

@@ -21,15 +21,17 @@ struct screen {
 	struct progress *p;
 };
 
-static struct screen screen_new(bool live, unsigned columns)
+static void screen_open(struct screen *s, bool live, unsigned columns, struct cancel *cancel)
 {
-	struct screen s = {0};
-
+	*s = (struct screen){0};
 	now_us = 1000000;
-	s.file = open_memstream(&s.text, &s.size);
-	s.p = progress_new(&(struct progress_config){
-		.out = s.file, .live = live, .columns = columns, .clock = fake_clock});
-	return s;
+	s->file = open_memstream(&s->text, &s->size);
+	fflush(s->file);
+	s->p = progress_new(&(struct progress_config){.out = s->file,
+						      .live = live,
+						      .columns = columns,
+						      .clock = fake_clock,
+						      .cancel = cancel});
 }
 
 static void screen_free(struct screen *s)
@@ -65,7 +67,9 @@ static void tell(struct screen *s, enum transfer_event_type type, const char *te
 
 TEST(in_a_pipe_big_uploads_have_the_line_of_the_reference_and_small_ones_none)
 {
-	struct screen s = screen_new(false, 0);
+	struct screen s;
+
+	screen_open(&s, false, 0, NULL);
 
 	event(&s, TRANSFER_BLOB_START, 504);
 	event(&s, TRANSFER_BLOB_START, 41336);
@@ -88,7 +92,9 @@ static size_t count_lines(const char *text)
 
 TEST(thousands_of_uploads_at_once_are_thinned_out_and_counted)
 {
-	struct screen s = screen_new(false, 0);
+	struct screen s;
+
+	screen_open(&s, false, 0, NULL);
 
 	for (int i = 0; i < 1000; i++)
 		event(&s, TRANSFER_BLOB_START, 1 << 20);
@@ -104,15 +110,16 @@ TEST(thousands_of_uploads_at_once_are_thinned_out_and_counted)
 
 TEST(a_long_run_in_a_pipe_says_every_ten_seconds_where_it_is)
 {
-	struct screen s = screen_new(false, 0);
+	struct screen s;
+
+	screen_open(&s, false, 0, NULL);
 
 	progress_expect(s.p, 3);
 	event(&s, TRANSFER_PLANNED, 4000000);
 	event(&s, TRANSFER_BLOB_BYTES, 1000000);
 	event(&s, TRANSFER_IMAGE_DONE, 0);
 	progress_tick(s.p);
-	fflush(s.file);
-	CHECK_STR(s.text ? s.text : "", "");
+	CHECK_STR(s.text, "");
 	now_us += 10000000;
 	progress_tick(s.p);
 	CHECK_STR(s.text, "info: 1MB of 4MB, 1 of 3 images\n");
@@ -121,7 +128,9 @@ TEST(a_long_run_in_a_pipe_says_every_ten_seconds_where_it_is)
 
 TEST(the_live_line_tells_bytes_rate_time_left_and_images_within_the_width)
 {
-	struct screen s = screen_new(true, 100);
+	struct screen s;
+
+	screen_open(&s, true, 100, NULL);
 
 	progress_expect(s.p, 190);
 	event(&s, TRANSFER_PLANNED, 100000000);
@@ -137,12 +146,12 @@ TEST(the_live_line_tells_bytes_rate_time_left_and_images_within_the_width)
 	CHECK_STR(s.text + before, "\r\033[K 50% [==========>         ]  50MB of 100MB, 10MB/s, 5s "
 				   "left, 1 of 190 images");
 	screen_free(&s);
-	s = screen_new(true, 20);
+	screen_open(&s, true, 20, NULL);
 	event(&s, TRANSFER_PLANNED, 100000000);
 	progress_tick(s.p);
 	CHECK_STR(s.text, "  0%  0B of 100MB");
 	screen_free(&s);
-	s = screen_new(true, 10);
+	screen_open(&s, true, 10, NULL);
 	event(&s, TRANSFER_PLANNED, 100000000);
 	progress_tick(s.p);
 	CHECK_INT(strlen(s.text), 9);
@@ -151,7 +160,9 @@ TEST(the_live_line_tells_bytes_rate_time_left_and_images_within_the_width)
 
 TEST(the_live_line_is_redrawn_ten_times_a_second_at_most)
 {
-	struct screen s = screen_new(true, 80);
+	struct screen s;
+
+	screen_open(&s, true, 80, NULL);
 
 	event(&s, TRANSFER_PLANNED, 1000);
 	progress_tick(s.p);
@@ -168,7 +179,9 @@ TEST(the_live_line_is_redrawn_ten_times_a_second_at_most)
 
 TEST(lines_go_above_the_live_line_which_is_gone_at_the_end)
 {
-	struct screen s = screen_new(true, 80);
+	struct screen s;
+
+	screen_open(&s, true, 80, NULL);
 
 	event(&s, TRANSFER_PLANNED, 1000);
 	progress_tick(s.p);
@@ -186,7 +199,9 @@ TEST(lines_go_above_the_live_line_which_is_gone_at_the_end)
 
 TEST(a_failure_is_told_once_however_many_blobs_meet_it)
 {
-	struct screen s = screen_new(false, 0);
+	struct screen s;
+
+	screen_open(&s, false, 0, NULL);
 
 	tell(&s, TRANSFER_FAILED, "no such host");
 	tell(&s, TRANSFER_FAILED, "no such host");
@@ -197,25 +212,31 @@ TEST(a_failure_is_told_once_however_many_blobs_meet_it)
 
 TEST(people_read_what_is_missing_noticed_and_repeated)
 {
-	struct screen s = screen_new(false, 0);
+	struct screen s;
+
+	screen_open(&s, false, 0, NULL);
 	struct err why;
 
 	tell(&s, TRANSFER_MISSING, "quay.io/a/b:c");
 	tell(&s, TRANSFER_NOTICE, "plain");
 	tell(&s, TRANSFER_NOTICE, "warning: beware");
 	err_set(&why, ERR_NET, "connection reset by peer");
-	progress_retry(s.p, "Get \"https://h/v2/\"", &why, 2049);
-	CHECK_STR(s.text,
-		  "warning: Image quay.io/a/b:c does not exist and will not be mirrored\n"
-		  "info: plain\n"
-		  "warning: beware\n"
-		  "warning: Get \"https://h/v2/\": connection reset by peer, retrying in 2s\n");
+	progress_retry(s.p, "GET https://h/v2/", &why, 2049);
+	err_set(&why, ERR_NET, "Get \"https://h/v2/\": EOF");
+	progress_retry(s.p, "GET https://h/v2/", &why, 500);
+	CHECK_STR(s.text, "warning: Image quay.io/a/b:c does not exist and will not be mirrored\n"
+			  "info: plain\n"
+			  "warning: beware\n"
+			  "warning: GET https://h/v2/: connection reset by peer, retrying in 2s\n"
+			  "warning: Get \"https://h/v2/\": EOF, retrying in 500ms\n");
 	screen_free(&s);
 }
 
 TEST(text_from_outside_cannot_steer_the_terminal)
 {
-	struct screen s = screen_new(false, 0);
+	struct screen s;
+
+	screen_open(&s, false, 0, NULL);
 
 	progress_line(s.p, "a\033[2Jb\rc\xc2\x9b"
 			   "1md\te\x7f\xc3\xa4");
@@ -225,12 +246,10 @@ TEST(text_from_outside_cannot_steer_the_terminal)
 
 TEST(an_interruption_is_acknowledged)
 {
-	struct screen s = {0};
+	struct screen s;
 	struct cancel cancel = CANCEL_INIT;
 
-	s.file = open_memstream(&s.text, &s.size);
-	s.p = progress_new(&(struct progress_config){
-		.out = s.file, .clock = fake_clock, .cancel = &cancel, .ticker = true});
+	screen_open(&s, false, 0, &cancel);
 	cancel_fire(&cancel);
 	CHECK(strncmp(s.text, "info: interrupted, stopping", 27) == 0);
 	screen_free(&s);

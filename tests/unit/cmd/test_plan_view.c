@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cmd/plan.h"
+#include "cmd/plan_view.h"
 
 #include "tap.h"
 
@@ -36,8 +36,8 @@ static void name_digests(struct buf *text)
 
 TEST(a_plan_for_a_registry_has_the_shape_of_the_reference)
 {
-	auto_of(plan_free) struct plan *p = plan_new();
-	struct transfer_plan_visitor v = plan_visitor(p);
+	auto_of(plan_view_free) struct plan_view *p = plan_view_new();
+	struct transfer_plan_visitor v = plan_view_visitor(p);
 	struct repo one = {.place = &target, .name = "ocp4/openshift4"};
 	struct repo two = {.place = &target, .name = "x"};
 	struct digest d1 = digest("one"), d2 = digest("two"), d3 = digest("three"),
@@ -53,7 +53,7 @@ TEST(a_plan_for_a_registry_has_the_shape_of_the_reference)
 	v.blob(v.arg, &from_b, &d1, 504, true);
 	v.blob(v.arg, &from_b, &d3, 0, false);
 	v.manifest(v.arg, &image, "v1");
-	plan_print(&text, p);
+	plan_view_print(&text, p);
 	name_digests(&text);
 	CHECK_STR(text.p, "dst:2/\n"
 			  "  ocp4/openshift4\n"
@@ -81,15 +81,15 @@ TEST(a_plan_for_a_registry_has_the_shape_of_the_reference)
 
 TEST(a_plan_for_a_folder_names_no_registry)
 {
-	auto_of(plan_free) struct plan *p = plan_new();
-	struct transfer_plan_visitor v = plan_visitor(p);
+	auto_of(plan_view_free) struct plan_view *p = plan_view_new();
+	struct transfer_plan_visitor v = plan_view_visitor(p);
 	struct repo dst = {.place = &folder, .name = "org/a"};
 	struct digest image = digest("image");
 	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
 
 	v.repository(v.arg, &dst);
 	v.manifest(v.arg, &image, "v1");
-	plan_print(&text, p);
+	plan_view_print(&text, p);
 	name_digests(&text);
 	CHECK_STR(text.p, "<dir>\n"
 			  "  org/a\n"
@@ -105,15 +105,15 @@ TEST(a_plan_for_a_folder_names_no_registry)
 
 TEST(blobs_that_the_destination_registry_has_elsewhere_count_as_mounts)
 {
-	auto_of(plan_free) struct plan *p = plan_new();
-	struct transfer_plan_visitor v = plan_visitor(p);
+	auto_of(plan_view_free) struct plan_view *p = plan_view_new();
+	struct transfer_plan_visitor v = plan_view_visitor(p);
 	struct repo dst = {.place = &source, .name = "other"};
 	struct digest d1 = digest("one");
 	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
 
 	v.repository(v.arg, &dst);
 	v.blob(v.arg, &from_a, &d1, 1, false);
-	plan_print(&text, p);
+	plan_view_print(&text, p);
 	CHECK(strstr(text.p, "blobs=0 mounts=1 manifests=0 shared=0\n") != NULL);
 }
 

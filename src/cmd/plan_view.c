@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plan of a dry run. Blobs and manifests come in the order in which they are printed; they are
 // only sorted into destination repositories, and below those into source repositories.
-#include "cmd/plan.h"
+#include "cmd/plan_view.h"
 
 #include "data/gofmt.h"
 #include "util/map.h"
@@ -32,14 +32,14 @@ struct plan_repo {
 	struct strlist manifests;
 };
 
-struct plan {
+struct plan_view {
 	struct plan_repo *repos;
 	size_t n, cap;
 };
 
-struct plan *plan_new(void)
+struct plan_view *plan_view_new(void)
 {
-	return xcalloc(1, sizeof(struct plan));
+	return xcalloc(1, sizeof(struct plan_view));
 }
 
 static void source_release(struct plan_source *s)
@@ -50,7 +50,7 @@ static void source_release(struct plan_source *s)
 	free(s->name);
 }
 
-void plan_free(struct plan *p)
+void plan_view_free(struct plan_view *p)
 {
 	if (!p)
 		return;
@@ -70,7 +70,7 @@ void plan_free(struct plan *p)
 
 static void on_repository(void *arg, struct repo *dst)
 {
-	struct plan *p = arg;
+	struct plan_view *p = arg;
 	bool is_store = dst->place->kind == PLACE_STORE;
 
 	vec_reserve(p->repos, p->n, p->cap);
@@ -97,7 +97,7 @@ static struct plan_source *source_of(struct plan_repo *r, struct repo *src)
 
 static void on_blob(void *arg, struct repo *src, const struct digest *d, uint64_t size, bool shared)
 {
-	struct plan *p = arg;
+	struct plan_view *p = arg;
 	struct plan_source *s = source_of(&p->repos[p->n - 1], src);
 
 	(void)shared; // counted here, over all repositories of a registry
@@ -107,7 +107,7 @@ static void on_blob(void *arg, struct repo *src, const struct digest *d, uint64_
 
 static void on_manifest(void *arg, const struct digest *d, const char *tag)
 {
-	struct plan *p = arg;
+	struct plan_view *p = arg;
 	struct strlist *to = &p->repos[p->n - 1].manifests;
 
 	if (tag)
@@ -116,7 +116,7 @@ static void on_manifest(void *arg, const struct digest *d, const char *tag)
 		strlist_add(to, d->text);
 }
 
-struct transfer_plan_visitor plan_visitor(struct plan *p)
+struct transfer_plan_visitor plan_view_visitor(struct plan_view *p)
 {
 	return (struct transfer_plan_visitor){on_repository, on_blob, on_manifest, p};
 }
@@ -127,7 +127,7 @@ struct totals {
 };
 
 // How often each blob occurs below the repositories [FROM, TO) of one registry.
-static void count_blobs(struct map *seen, const struct plan *p, size_t from, size_t to)
+static void count_blobs(struct map *seen, const struct plan_view *p, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++)
 		for (size_t j = 0; j < p->repos[i].nsources; j++)
@@ -229,7 +229,7 @@ static int widest(int width, const char *text)
 	return (int)strlen(text) > width ? (int)strlen(text) : width;
 }
 
-static void print_phase(struct buf *ret, const struct plan *p, const struct phase_row *rows)
+static void print_phase(struct buf *ret, const struct plan_view *p, const struct phase_row *rows)
 {
 	int place = 0, name = 0, cell[4] = {0};
 
@@ -247,7 +247,7 @@ static void print_phase(struct buf *ret, const struct plan *p, const struct phas
 }
 
 // The repositories of one registry, [FROM, TO).
-static void print_place(struct buf *ret, const struct plan *p, size_t from, size_t to,
+static void print_place(struct buf *ret, const struct plan_view *p, size_t from, size_t to,
 			struct totals *all, struct phase_row *rows)
 {
 	auto_map struct map seen = {0}, counted = {0}, placed = {0};
@@ -270,7 +270,7 @@ static void print_place(struct buf *ret, const struct plan *p, size_t from, size
 	all->unique_bytes += t.unique_bytes;
 }
 
-void plan_print(struct buf *ret, const struct plan *p)
+void plan_view_print(struct buf *ret, const struct plan_view *p)
 {
 	auto_free struct phase_row *rows = xcalloc(p->n + 1, sizeof(*rows));
 	struct totals all = {0};
