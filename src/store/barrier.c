@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Barriers: what a batch holds is made durable, and only then gets its names.
+#include "store/internal.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/fs.h"
+#include "util/trace.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+// Bytes that the machine has still to write, of all filesystems; 0 when nobody says.
+static uint64_t dirty_bytes(void)
+{
+	auto_buf struct buf text = BUF_INIT((size_t)1 << 16);
+	struct err ignored;
+	uint64_t total = 0;
+
+	if (fs_read_file(&text, "/proc/meminfo", &ignored) < 0)
+		return 0;
+	for (struct str rest = buf_str(&text); rest.p;) {
+		struct str line = str_cut(&rest, '\n'), key = str_cut(&line, ':');
+		struct str value = str_trim(line);
+		uint64_t kib;
+
+		if ((str_eqz(key, "Dirty") || str_eqz(key, "Writeback")) &&
+		    str_u64(str_cut(&value, ' '), UINT64_MAX / 4096, &kib))
+			total += kib * 1024;
+	}
+	return total;
+}
+
+// syncfs waits for everybody's data. It pays when most of what is dirty is ours.
+static bool others_are_busy(uint64_t ours)
+{
+	return dirty_bytes() > 2 * ours + ((uint64_t)256 << 20);
+}
+
+static int sync_failed(struct store *s, const struct staged *it, struct err *e)
+{
+	auto_free char *what =
+		xasprintf("%s %s", it->kind == STAGED_BLOB ? "blob" : "manifest", it->digest.text);
+
+	return err_space(s, it->size, what, e);
+}
+
+static int sync_item(struct store *s, const struct staged *it, struct err *e)
+{
+	for (unsigned i = 0; i < (it->pieces ? it->pieces : 1); i++) {
+		auto_free char *name = piece_name(it->file, it->pieces, i);
+		bool held = it->fd >= 0 && i == 0;
+		auto_fd int fd = held ? -1
+				      : openat(s->state_fd, name,
+					       O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+		if ((!held && fd < 0) || fdatasync(held ? it->fd : fd) < 0)
+			return sync_failed(s, it, e);
+	}
+	return 0;
+}
+
+static int sync_data(struct store *s, struct batch *b, struct err *e)
+{
+	// One pass for all of it; then each file is asked for its own error.
+	if (b->files >= STORE_SMALL_BATCH && !others_are_busy(b->bytes) && syncfs(s->state_fd) < 0)
+		return err_space(s, b->bytes, "the batch", e);
+	for (const struct staged *it = b->first; it; it = it->next)
+		if (it->file && sync_item(s, it, e) < 0)
+			return -1;
+	return 0;
+}
+
+int barrier_sync_folders(struct store *s, int root, struct strlist *paths, struct err *e)
+{
+	strlist_sort(paths);
+	strlist_unique(paths);
+	if (paths->n > STORE_SMALL_BATCH && !others_are_busy(0)) {
+		if (syncfs(root) < 0)
+			return err_os(e, ERR_IO, "cannot sync '%s'", s->dir);
+		return 0;
+	}
+	for (size_t i = 0; i < paths->n; i++) {
+		auto_fd int fd = open_folder(root, paths->v[i], false, NULL);
+
+		// Some network filesystems refuse to sync folders.
+		if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL && errno != ENOTSUP))
+			return err_os(e, ERR_IO, "cannot sync folder '%s' of '%s'", paths->v[i],
+				      s->dir);
+	}
+	return 0;
+}
+
+static struct batch *take_batch(struct store *s)
+{
+	struct batch *b = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->batch->items > 0 && s->failed.kind == ERR_NONE) {
+		b = s->naming = s->batch;
+		s->batch = batch_new();
+	}
+	pthread_mutex_unlock(&s->lock);
+	return b;
+}
+
+static int get_failed(struct store *s, struct err *e)
+{
+	pthread_mutex_lock(&s->lock);
+	struct err failed = s->failed;
+
+	pthread_mutex_unlock(&s->lock);
+	if (failed.kind == ERR_NONE)
+		return 0;
+	*e = failed;
+	return -1;
+}
+
+// Called with flush_lock held.
+static int run_barrier(struct store *s, struct err *e)
+{
+	struct batch *b = take_batch(s);
+	uint64_t start = clock_us(), synced;
+	int r;
+
+	if (!b)
+		return get_failed(s, e);
+	r = sync_data(s, b, e);
+	synced = clock_us();
+	if (r == 0)
+		r = s->layout->name_batch(s, b, e);
+	trace("store",
+	      "barrier: %zu items, %zu files, %" PRIu64 " bytes; data %" PRIu64
+	      " us, names %" PRIu64 " us",
+	      b->items, b->files, b->bytes, synced - start, clock_us() - synced);
+	pthread_mutex_lock(&s->lock);
+	s->naming = NULL;
+	if (r < 0)
+		s->failed = *e;
+	pthread_mutex_unlock(&s->lock);
+	batch_free(s, b, r < 0);
+	return r;
+}
+
+int barrier_now(struct store *s, bool seal, struct err *e)
+{
+	pthread_mutex_lock(&s->flush_lock);
+	int r = run_barrier(s, e);
+
+	if (r == 0 && seal)
+		r = s->layout->seal(s, e);
+	pthread_mutex_unlock(&s->flush_lock);
+	return r;
+}
+
+enum due { NOT_DUE, DUE, OVERDUE };
+
+static enum due due(struct store *s)
+{
+	enum due r = NOT_DUE;
+
+	pthread_mutex_lock(&s->lock);
+	const struct batch *b = s->batch;
+
+	if (b->items > 0 &&
+	    (b->bytes >= s->barrier_bytes || b->held >= STORE_HELD_MAX ||
+	     b->files >= STORE_BATCH_FILES_MAX || clock_us() - b->since_us >= s->barrier_us))
+		r = DUE;
+	if (b->bytes >= 2 * s->barrier_bytes || b->held >= 2 * STORE_HELD_MAX)
+		r = OVERDUE;
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+// The thread whose put fills a batch closes it; the others go on with the next one, until that is
+// full as well.
+int barrier_if_due(struct store *s, struct err *e)
+{
+	enum due d = due(s);
+
+	if (d == NOT_DUE)
+		return 0;
+	if (d == OVERDUE)
+		return barrier_now(s, false, e);
+	if (pthread_mutex_trylock(&s->flush_lock) != 0)
+		return 0;
+	int r = run_barrier(s, e);
+
+	pthread_mutex_unlock(&s->flush_lock);
+	return r;
+}
+
+int store_sync(struct store *s, struct err *e)
+{
+	if (s->mode != STORE_WRITE)
+		return 0;
+	return barrier_now(s, true, e);
+}

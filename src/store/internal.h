@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of this folder share: the store itself, names, content, staging, the layouts.
+//
+// Locks, in the order they are taken: flush_lock (one barrier at a time), then lock (everything
+// marked "under lock"). No file is read or written under `lock`.
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include "store/store.h"
+#include "util/map.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+enum {
+	STORE_REPO_MAX = 255,         // bytes of a repository name
+	STORE_ENTRIES_MAX = 1000000,  // names listed, index records, origins
+	STORE_PIECES_MAX = 1000,      // pieces of one blob
+	STORE_ORIGIN_MAX = 512,       // bytes of an origin
+	STORE_RESUME_MIN = SLAB_SIZE, // smaller blobs are simply read again
+	STORE_HELD_MAX = 256,         // descriptors that a batch may hold
+	STORE_BATCH_FILES_MAX = 8192, // files in a batch
+	STORE_SMALL_BATCH = 16,       // files, and folders, that are synced one by one
+	STORE_PART_WAIT_MS = 10000,   // for another process whose download does not move
+};
+
+// FAT32 holds files of at most 4 GiB - 1.
+#define STORE_PIECE_BYTES   ((uint64_t)UINT32_MAX)
+#define STORE_BARRIER_BYTES ((uint64_t)256 << 20)
+#define STORE_BARRIER_US    ((uint64_t)2000000)
+
+// ---- names (path.c)
+
+// Repository names are checked before any of them reaches the filesystem.
+int repo_check(const char *repo, struct err *e) must_check;
+int tag_check(const char *tag, struct err *e) must_check;
+bool repo_component_ok(struct str component, bool first);
+// "sha256:<hex>", or as the reference writes it on Windows, "sha256-<hex>".
+bool digest_of_name(struct digest *ret, const char *name);
+void digest_file_name(const struct digest *d, char sep, char ret[DIGEST_TEXT_MAX]);
+
+// Opens PATH for reading below ROOT; symbolic links are followed only while they stay below it.
+// Never blocks on a FIFO. -1 with errno.
+int open_beneath(int root, const char *path);
+int open_beneath_by_hand(int root, const char *path); // where openat2 is missing
+// The folder PATH below ROOT; no link is followed. CREATE makes what is missing; the folders in
+// which something was made are added to RET_MADE. -1 with errno.
+int open_folder(int root, const char *path, bool create, struct strlist *ret_made);
+
+struct folder_entry {
+	const char *name;
+	unsigned char type; // DT_REG, DT_LNK, DT_DIR, or DT_UNKNOWN for all others
+};
+// Calls FN for each entry but "." and "..". A missing folder has none.
+int folder_list(int root, const char *path,
+		int (*fn)(void *arg, const struct folder_entry *entry, struct err *e), void *arg,
+		struct err *e) must_check;
+// Writes NAME in DIR whole or not at all, durably.
+int file_replace(int dir, const char *name, struct str bytes, struct err *e) must_check;
+// Removes what DIR holds and DIR itself, one level deep.
+void folder_remove(int root, const char *path);
+
+// ---- content (reader.c)
+
+// An open blob: one file, or several that follow each other.
+struct content {
+	uint64_t size;
+	unsigned n;
+	int *fds;
+	uint64_t *sizes;
+	struct stat first; // identity, for remembering what was hashed
+};
+#define auto_content __attribute__((cleanup(content_release)))
+void content_release(struct content *c);
+// PATH below ROOT. ERR_NOT_FOUND; ERR_IO for what is no regular file.
+int content_open(struct content *ret, int root, const char *path, struct err *e) must_check;
+// The same, or PATH.000, PATH.001, …
+int content_open_pieces(struct content *ret, int root, const char *path, struct err *e) must_check;
+ssize_t content_pread(const struct content *c, void *buf, size_t n, uint64_t offset);
+// Hashes C unless that was done in this run. ERR_DIGEST says what is wrong with it.
+int content_verify(struct store *s, const struct content *c, const struct digest *d, uint64_t size,
+		   struct err *e) must_check;
+// The bytes of C, at most MAX, whose digest is D. ERR_DIGEST.
+int content_read(const struct content *c, size_t max, struct buf *ret, struct err *e) must_check;
+// C was hashed while it was written.
+void content_verified(struct store *s, const struct stat *first, uint64_t size,
+		      const struct digest *d);
+// What REPO has under D: staged, then named. ERR_NOT_FOUND.
+int blob_content(struct store *s, const char *repo, const struct digest *d, struct content *ret,
+		 struct err *e) must_check;
+// 0 when REPO can hand out good bytes for D (in a store opened for writing it is linked to them if
+// another repository has them); ERR_NOT_FOUND when it cannot.
+int blob_good(struct store *s, const char *repo, const struct descriptor *d, struct err *e)
+	must_check;
+// A verified manifest by digest. ERR_NOT_FOUND, ERR_DIGEST.
+int manifest_read(struct store *s, const char *repo, const struct digest *d, struct buf *ret,
+		  struct err *e) must_check;
+
+// ---- staging (stage.c, barrier.c)
+
+enum staged_kind { STAGED_BLOB, STAGED_LINK, STAGED_MANIFEST, STAGED_TAG, STAGED_ORIGIN };
+
+// Something that has been put and has no name yet.
+struct staged {
+	enum staged_kind kind;
+	struct digest digest;
+	char *repo;
+	char *text;      // the tag; the origin; of a LINK, the repository that has the file
+	char *file;      // below the state folder
+	unsigned pieces; // 0: FILE is one file, else it is FILE.000, FILE.001, …
+	uint64_t size;
+	int fd; // keeps the lock of a part, and its I/O error; or -1
+	struct staged *next;
+};
+
+// What one barrier closes.
+struct batch {
+	struct staged *first, **last;
+	struct map names; // "b REPO DIGEST", "m REPO DIGEST", "t REPO TAG", "d DIGEST"
+	uint64_t bytes, since_us;
+	size_t items, files, held;
+};
+
+struct batch *batch_new(void);
+// DROP also removes the files that have no name.
+void batch_free(struct store *s, struct batch *b, bool drop);
+// Takes ownership of IT.
+void stage_add(struct store *s, struct staged *it);
+struct staged *staged_new(enum staged_kind kind, const char *repo, const struct digest *d);
+// A copy of what is staged under KEY ("b REPO DIGEST", …); NULL when there is nothing. Caller
+// frees with staged_free; its fd is -1.
+struct staged *staged_find(struct store *s, const char *key);
+void staged_free(struct staged *it);
+DEFINE_AUTO(staged_free, struct staged)
+// Calls FN, under lock, for everything that is staged.
+void staged_each(struct store *s, void (*fn)(void *arg, const struct staged *it), void *arg);
+// The store may be written and has not failed.
+int stage_ready(struct store *s, const char *repo, struct err *e) must_check;
+// A new file in our temporary folder; *ret_file is its name below the state folder.
+int stage_temp(struct store *s, char **ret_file, struct err *e) must_check;
+char *stage_temp_name(struct store *s);
+char *piece_name(const char *file, unsigned pieces, unsigned i);
+void piece_unlink(int root, const char *file, unsigned pieces);
+int piece_rename(int from, const char *file, unsigned pieces, int to, const char *name);
+int err_space(struct store *s, uint64_t needed, const char *what, struct err *e);
+
+// Runs a barrier when it is time for one.
+int barrier_if_due(struct store *s, struct err *e) must_check;
+int barrier_now(struct store *s, bool seal, struct err *e) must_check;
+// Makes the names in folders PATHS of ROOT durable. Sorts PATHS.
+int barrier_sync_folders(struct store *s, int root, struct strlist *paths, struct err *e)
+	must_check;
+
+// ---- layouts
+
+struct layout {
+	const char *name;   // as --layout spells it
+	const char *state;  // our own folder
+	const char *format; // the whole of STATE/format, or what it starts with
+	int (*open)(struct store *s, struct buf *notice, struct err *e);
+	void (*close)(struct store *s);
+	// Only what has a name; ERR_NOT_FOUND.
+	int (*blob_open)(struct store *s, const char *repo, const struct digest *d,
+			 struct content *ret, struct err *e);
+	// D in any repository but REPO. *ret_home: who has the file; NULL when it belongs to all.
+	int (*blob_find)(struct store *s, const char *repo, const struct digest *d,
+			 struct content *ret, char **ret_home, struct err *e);
+	// Another process may have added something.
+	void (*refresh)(struct store *s);
+	int (*manifest_read)(struct store *s, const char *repo, const struct digest *d,
+			     struct buf *ret, struct err *e);
+	// All names that a put of this manifest makes are there.
+	bool (*manifest_complete)(struct store *s, const char *repo, const struct digest *d);
+	// *ret_file is set, and BYTES filled, when the tag is the manifest itself.
+	int (*tag_get)(struct store *s, const char *repo, const char *tag, struct digest *ret,
+		       struct buf *bytes, bool *ret_file, struct err *e);
+	int (*tags)(struct store *s, const char *repo, struct strlist *ret, struct err *e);
+	int (*repositories)(struct store *s, struct strlist *ret, struct err *e);
+	// Digests of the manifests and of the other blobs of REPO.
+	int (*contents)(struct store *s, const char *repo, struct strlist *ret_manifests,
+			struct strlist *ret_blobs, struct err *e);
+	// The repository whose folder gets the file when REPO is first to want it. Caller frees.
+	char *(*place)(struct store *s, const char *repo, const struct digest *d);
+	// Under lock: IT was staged.
+	void (*staged)(struct store *s, const struct staged *it);
+	// Gives names to a batch whose data is durable, in the order blobs, manifests, tags.
+	int (*name_batch)(struct store *s, struct batch *b, struct err *e);
+	int (*seal)(struct store *s, struct err *e);
+	int (*origins_load)(struct store *s, struct err *e);
+};
+
+extern const struct layout layout_oc, layout_portable;
+
+struct store {
+	char *dir;
+	enum store_mode mode;
+	enum store_layout kind;
+	const struct layout *layout;
+	struct slab_pool *pool;
+	struct cancel *cancel;
+	int dir_fd, state_fd, v2_fd; // -1: not there
+	int tmp_fd;                  // our own temporary folder, locked
+	char *tmp;                   // its name below the state folder
+	bool locks;                  // flock works here
+	atomic_uint serial;
+	uint64_t piece_bytes, barrier_bytes, barrier_us; // tests lower them
+	void *own;                                       // the layout's
+
+	pthread_mutex_t flush_lock;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct batch *batch;  // being filled
+	struct batch *naming; // being closed by a barrier; or NULL
+	struct map writing;   // digests that a thread is putting
+	struct map verdicts;  // what was hashed in this run
+	struct err failed;    // of a barrier: nothing can be put any more
+
+	pthread_mutex_t origin_lock; // never together with the others
+	struct map origins;          // "REPO DIGEST" → text
+	bool origins_loaded;
+};
+
+// ---- origins (origin.c)
+
+bool origin_ok(struct str text);
+// What a layout's origins_load found. Bad ones are ignored.
+void origin_remember(struct store *s, struct str repo, struct str digest, struct str origin);
+// Calls FN for every origin.
+int origin_each(struct store *s,
+		int (*fn)(void *arg, const char *repo, const struct digest *d, const char *origin,
+			  struct err *e),
+		void *arg, struct err *e) must_check;
+
+#endif

@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-// Stands in until the first file of this folder exists.
-extern int ferry_placeholder_store;
-int ferry_placeholder_store;

@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening a store: whose it is, which layout it has or gets, and what the layouts share.
+#include "store/store.h"
+
+#include "store/internal.h"
+#include "util/cleanup.h"
+#include "util/fs.h"
+#include "util/trace.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/vfs.h>
+
+enum { FORMAT_MAX = 256, FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
+
+static const struct layout *const layouts[] = {&layout_oc, &layout_portable};
+
+// ---- small helpers
+
+static char *random_name(void)
+{
+	unsigned char raw[8];
+	char hex[2 * sizeof(raw) + 1];
+
+	if (getrandom(raw, sizeof(raw), 0) != sizeof(raw))
+		abort();
+	for (size_t i = 0; i < sizeof(raw); i++)
+		snprintf(hex + 2 * i, 3, "%02x", raw[i]);
+	return xstrdup(hex);
+}
+
+int file_replace(int dir, const char *name, struct str bytes, struct err *e)
+{
+	auto_free char *suffix = random_name();
+	auto_free char *tmp = xasprintf("%s.%s", name, suffix);
+	auto_fd int fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return err_os(e, ERR_IO, "cannot create '%s'", name);
+	if (fs_write_all(fd, bytes.p, bytes.n, name, e) == 0) {
+		if (fdatasync(fd) == 0 && renameat(dir, tmp, dir, name) == 0) {
+			fsync(dir);
+			return 0;
+		}
+		err_os(e, ERR_IO, "cannot write '%s'", name);
+	}
+	unlinkat(dir, tmp, 0);
+	return -1;
+}
+
+static int wrong_owner(struct store *s, uid_t owner, uid_t us, struct err *e)
+{
+	return err_set(e, ERR_DENIED,
+		       "'%s' belongs to user %u, and a store has one owner: run as that user, or "
+		       "'chown -R %u %s' first",
+		       s->dir, (unsigned)owner, (unsigned)us, s->dir);
+}
+
+// Why we cannot write to the folder of FD; errno is the cause.
+static int not_writable(struct store *s, int fd, struct err *e)
+{
+	struct stat st;
+	int cause = errno;
+
+	if ((cause == EACCES || cause == EPERM) && fstat(fd, &st) == 0 && st.st_uid != geteuid())
+		return wrong_owner(s, st.st_uid, geteuid(), e);
+	errno = cause;
+	return err_os(e, ERR_IO, "cannot write to '%s'", s->dir);
+}
+
+// ---- what the filesystem can do
+
+struct ability {
+	bool colon, symlinks, cases;
+	uid_t uid; // of what we create there
+};
+
+static bool can_create(int dir, const char *name)
+{
+	auto_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	return fd >= 0;
+}
+
+static int probe(struct store *s, struct ability *ret, struct err *e)
+{
+	auto_free char *suffix = random_name();
+	auto_free char *name = xasprintf(".ferry-%s", suffix);
+	auto_fd int fd = -1;
+	struct stat st;
+
+	if (mkdirat(s->dir_fd, name, 0700) < 0 ||
+	    (fd = openat(s->dir_fd, name, FOLDER_FLAGS)) < 0 || fstat(fd, &st) < 0)
+		return not_writable(s, s->dir_fd, e);
+	ret->uid = st.st_uid;
+	ret->colon = can_create(fd, "a:b");
+	ret->symlinks = symlinkat("a:b", fd, "link") == 0;
+	ret->cases = can_create(fd, "x") && can_create(fd, "X");
+	folder_remove(s->dir_fd, name);
+	return 0;
+}
+
+static const char *filesystem_name(int fd)
+{
+	static const struct {
+		uint32_t magic;
+		const char *name;
+	} known[] = {{0x2011bab0, "exFAT"}, {0x4d44, "FAT"},     {0x5346544e, "NTFS"},
+		     {0x7366746e, "NTFS"},  {0xff534d42, "SMB"}, {0xfe534d42, "SMB"},
+		     {0x65735546, "FUSE"}};
+	struct statfs v;
+
+	for (size_t i = 0; fstatfs(fd, &v) == 0 && i < ARRAY_SIZE(known); i++)
+		if ((uint32_t)v.f_type == known[i].magic)
+			return known[i].name;
+	return "its filesystem";
+}
+
+// The reason why the oc layout is impossible; NULL when it is possible.
+static const char *oc_obstacle(const struct ability *a)
+{
+	if (!a->colon)
+		return a->symlinks ? "refuses ':' in names" : "refuses links and ':' in names";
+	if (!a->symlinks)
+		return "refuses links";
+	return a->cases ? NULL : "does not tell upper from lower case";
+}
+
+// ---- the layout
+
+static const struct layout *layout_of(enum store_layout kind)
+{
+	return kind == STORE_LAYOUT_PORTABLE ? &layout_portable : &layout_oc;
+}
+
+static int read_format(struct store *s, const struct layout *l, struct buf *ret, struct err *e)
+{
+	auto_free char *path = xasprintf("%s/format", l->state);
+	auto_content struct content c = {0};
+
+	if (content_open(&c, s->dir_fd, path, e) < 0)
+		return -1;
+	return content_read(&c, FORMAT_MAX, ret, e);
+}
+
+// Whether S holds a store of layout L. A format of a later version is refused by name.
+static int recognise(struct store *s, const struct layout *l, bool *ret, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(FORMAT_MAX);
+	struct str word;
+
+	*ret = false;
+	if (read_format(s, l, &text, e) < 0)
+		return e->kind == ERR_NOT_FOUND ? 0 : err_wrap(e, "'%s'", s->dir);
+	struct str line = buf_str(&text), rest;
+
+	line = str_trim(str_cut(&line, '\n'));
+	rest = line;
+	word = str_cut(&rest, ' ');
+	// "store" is a name that others use as well.
+	if (l == &layout_portable && !str_eqz(word, "portable"))
+		return 0;
+	if (!str_starts(line, str_of(l->format)) ||
+	    (line.n > strlen(l->format) && line.p[strlen(l->format)] != ' '))
+		return err_set(
+			e, ERR_UNSUPPORTED,
+			"'%s' has the store format '%.*s', which this version does not know: "
+			"use a newer one",
+			s->dir, (int)(line.n > 60 ? 60 : line.n), line.p);
+	*ret = true;
+	return 0;
+}
+
+static int find_layout(struct store *s, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+		bool found;
+
+		if (recognise(s, layouts[i], &found, e) < 0)
+			return -1;
+		if (!found)
+			continue;
+		s->layout = layouts[i];
+		s->kind = i == 0 ? STORE_LAYOUT_OC : STORE_LAYOUT_PORTABLE;
+		return 0;
+	}
+	return 0;
+}
+
+static int other_layout(struct store *s, enum store_layout wanted, struct err *e)
+{
+	const char *name = layout_of(wanted)->name;
+
+	return err_set(
+		e, ERR_USAGE,
+		"'%s' has the %s layout: use 'ferry store copy --layout=%s %s NEW-FOLDER' to "
+		"get it in the %s layout",
+		s->dir, s->layout->name, name, s->dir, name);
+}
+
+// Chooses for a folder that has no store of ours yet.
+static int choose_layout(struct store *s, enum store_layout wanted, struct buf *notice,
+			 struct err *e)
+{
+	struct ability can = {0};
+	struct stat v2;
+	bool tree = fstatat(s->dir_fd, "v2", &v2, AT_SYMLINK_NOFOLLOW) == 0;
+
+	if (probe(s, &can, e) < 0)
+		return -1;
+	if (tree && v2.st_uid != can.uid)
+		return wrong_owner(s, v2.st_uid, can.uid, e);
+	const char *obstacle = oc_obstacle(&can);
+
+	s->kind = wanted;
+	if (wanted == STORE_LAYOUT_AUTO)
+		s->kind = obstacle ? STORE_LAYOUT_PORTABLE : STORE_LAYOUT_OC;
+	s->layout = layout_of(s->kind);
+	if (s->kind == STORE_LAYOUT_OC && obstacle)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "'%s' cannot hold the oc layout: %s %s; use --layout=portable",
+			       s->dir, filesystem_name(s->dir_fd), obstacle);
+	if (s->kind == STORE_LAYOUT_PORTABLE && tree) {
+		s->layout = &layout_oc;
+		return other_layout(s, STORE_LAYOUT_PORTABLE, e);
+	}
+	if (s->kind == STORE_LAYOUT_PORTABLE && wanted == STORE_LAYOUT_AUTO)
+		buf_printf(notice, "%s of '%s' %s: writing the portable layout",
+			   filesystem_name(s->dir_fd), s->dir, obstacle);
+	return 0;
+}
+
+// ---- our own folder
+
+// Those of dead processes.
+static int remove_dead_temp(void *arg, const struct folder_entry *entry, struct err *e)
+{
+	struct store *s = arg;
+	auto_free char *path = xasprintf("tmp/%s", entry->name);
+	auto_fd int fd = entry->type == DT_DIR ? open_folder(s->state_fd, path, false, NULL) : -1;
+
+	(void)e;
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		folder_remove(s->state_fd, path);
+	return 0;
+}
+
+static bool still_there(int root, const char *path, int fd)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && fstatat(root, path, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_ino == b.st_ino;
+}
+
+// A folder for our temporary files, locked as long as we live.
+static int make_temp(struct store *s, struct err *e)
+{
+	for (;;) {
+		auto_free char *name = random_name();
+		auto_free char *path = xasprintf("tmp/%s", name);
+
+		if (mkdirat(s->state_fd, path, 0755) < 0)
+			return not_writable(s, s->state_fd, e);
+		auto_fd int fd = openat(s->state_fd, path, FOLDER_FLAGS);
+
+		if (fd < 0)
+			continue;
+		s->locks = flock(fd, LOCK_EX | LOCK_NB) == 0;
+		// Whoever clears away the dead may have caught it first.
+		if (!s->locks && errno == EWOULDBLOCK)
+			continue;
+		if (!still_there(s->state_fd, path, fd))
+			continue;
+		s->tmp = steal(&path);
+		s->tmp_fd = fd;
+		fd = -1;
+		return 0;
+	}
+}
+
+static int check_owner(struct store *s, struct err *e)
+{
+	struct stat ours, theirs;
+
+	if (fstat(s->tmp_fd, &ours) < 0 || fstat(s->state_fd, &theirs) < 0)
+		return err_os(e, ERR_IO, "cannot read '%s'", s->dir);
+	return ours.st_uid == theirs.st_uid ? 0 : wrong_owner(s, theirs.st_uid, ours.st_uid, e);
+}
+
+static int write_format(struct store *s, struct err *e)
+{
+	auto_free char *path = xasprintf("%s/format", s->layout->state);
+	auto_free char *a = random_name(), *b = random_name();
+	auto_free char *text = s->kind == STORE_LAYOUT_OC
+				       ? xasprintf("%s\n", s->layout->format)
+				       : xasprintf("%s %.8s-%.4s-%.4s-%.4s-%s\n", s->layout->format,
+						   a, a + 8, a + 12, b, b + 4);
+
+	if (faccessat(s->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	return file_replace(s->state_fd, "format", str_of(text), e);
+}
+
+static int prepare_state(struct store *s, struct err *e)
+{
+	static const char *const subs[] = {"tmp", "part"};
+	struct err ignored;
+
+	if (mkdirat(s->dir_fd, s->layout->state, 0755) < 0 && errno != EEXIST)
+		return not_writable(s, s->dir_fd, e);
+	s->state_fd = openat(s->dir_fd, s->layout->state, FOLDER_FLAGS);
+	if (s->state_fd < 0)
+		return err_os(e, ERR_IO, "cannot open '%s/%s'", s->dir, s->layout->state);
+	for (size_t i = 0; i < ARRAY_SIZE(subs); i++)
+		if (mkdirat(s->state_fd, subs[i], 0755) < 0 && errno != EEXIST)
+			return not_writable(s, s->state_fd, e);
+	if (make_temp(s, e) < 0 || check_owner(s, e) < 0)
+		return -1;
+	if (folder_list(s->state_fd, "tmp", remove_dead_temp, s, &ignored) < 0)
+		trace("store", "%s", ignored.text);
+	return write_format(s, e);
+}
+
+// ---- open and close
+
+static int open_dir(struct store *s, struct err *e)
+{
+	if (s->mode == STORE_WRITE && fs_mkdirs(s->dir, 0755, e) < 0)
+		return -1;
+	s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir_fd < 0)
+		return err_os(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+			      "cannot open folder '%s'", s->dir);
+	return 0;
+}
+
+static int open_for_reading(struct store *s, struct err *e)
+{
+	if (!s->layout) {
+		s->layout = &layout_oc; // a tree of the reference, or an empty folder
+		s->kind = STORE_LAYOUT_OC;
+	}
+	s->state_fd = openat(s->dir_fd, s->layout->state, FOLDER_FLAGS);
+	if (s->state_fd < 0 && errno != ENOENT)
+		return err_os(e, ERR_IO, "cannot open '%s/%s'", s->dir, s->layout->state);
+	return 0;
+}
+
+static int open_store(struct store *s, enum store_layout wanted, struct buf *notice, struct err *e)
+{
+	if (open_dir(s, e) < 0 || find_layout(s, e) < 0)
+		return -1;
+	if (s->layout && wanted != STORE_LAYOUT_AUTO && wanted != s->kind)
+		return other_layout(s, wanted, e);
+	if (s->mode == STORE_READ) {
+		if (open_for_reading(s, e) < 0)
+			return -1;
+	} else if ((!s->layout && choose_layout(s, wanted, notice, e) < 0) ||
+		   prepare_state(s, e) < 0) {
+		return -1;
+	}
+	return s->layout->open(s, notice, e);
+}
+
+int store_open(struct store **ret, const struct store_config *cfg, char **ret_notice, struct err *e)
+{
+	auto_of(store_close) struct store *s = xcalloc(1, sizeof(*s));
+	auto_buf struct buf notice = BUF_INIT(BUF_TEXT_MAX);
+
+	s->dir = xstrdup(cfg->dir);
+	s->mode = cfg->mode;
+	s->pool = cfg->pool;
+	s->cancel = cfg->cancel;
+	s->dir_fd = s->state_fd = s->v2_fd = s->tmp_fd = -1;
+	s->piece_bytes = UINT64_MAX;
+	s->barrier_bytes = STORE_BARRIER_BYTES;
+	s->barrier_us = STORE_BARRIER_US;
+	pthread_mutex_init(&s->flush_lock, NULL);
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->origin_lock, NULL);
+	pthread_cond_init(&s->changed, NULL);
+	s->batch = batch_new();
+	if (open_store(s, cfg->layout, &notice, e) < 0)
+		return -1;
+	if (s->kind == STORE_LAYOUT_PORTABLE)
+		s->piece_bytes = STORE_PIECE_BYTES;
+	*ret_notice = notice.n ? buf_take(&notice) : NULL;
+	*ret = steal(&s);
+	return 0;
+}
+
+static void close_fds(struct store *s)
+{
+	int *fds[] = {&s->tmp_fd, &s->v2_fd, &s->state_fd, &s->dir_fd};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	batch_free(s, s->batch, true);
+	if (s->layout)
+		s->layout->close(s);
+	if (s->tmp)
+		folder_remove(s->state_fd, s->tmp);
+	close_fds(s);
+	for (size_t i = 0; i < s->origins.n; i++)
+		free(s->origins.entries[i].ptr);
+	map_release(&s->origins);
+	map_release(&s->verdicts);
+	map_release(&s->writing);
+	pthread_mutex_destroy(&s->flush_lock);
+	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->origin_lock);
+	pthread_cond_destroy(&s->changed);
+	free(s->tmp);
+	free(s->dir);
+	free(s);
+}
+
+const char *store_dir(const struct store *s)
+{
+	return s->dir;
+}
+
+enum store_layout store_layout(const struct store *s)
+{
+	return s->kind;
+}
+
+// ---- manifests and lists, staged ones included
+
+// Where TAG points; *ret_file: BYTES are the manifest itself.
+static int resolve_tag(struct store *s, const char *repo, const char *tag, struct digest *ret,
+		       struct buf *bytes, bool *ret_file, struct err *e)
+{
+	auto_free char *key = xasprintf("t %s %s", repo, tag);
+	auto_of(staged_free) struct staged *it = staged_find(s, key);
+
+	if (!it)
+		return s->layout->tag_get(s, repo, tag, ret, bytes, ret_file, e);
+	*ret = it->digest;
+	*ret_file = false;
+	return 0;
+}
+
+static int get_by_tag(struct store *s, const char *repo, const char *tag, struct buf *ret,
+		      struct digest *ret_digest, struct err *e)
+{
+	auto_buf struct buf file = BUF_INIT(MANIFEST_MAX);
+	struct digest d;
+	bool is_file;
+
+	if (tag_check(tag, e) < 0 || resolve_tag(s, repo, tag, &d, &file, &is_file, e) < 0)
+		return -1;
+	if (is_file ? buf_add(ret, file.p, file.n, e) : manifest_read(s, repo, &d, ret, e))
+		return err_wrap(e, "tag '%s' points at %s", tag, d.text);
+	*ret_digest = d;
+	return 0;
+}
+
+int store_manifest_get(struct store *s, const char *repo, const char *ref, struct buf *ret,
+		       struct digest *ret_digest, struct err *e)
+{
+	struct digest d;
+
+	if (repo_check(repo, e) < 0)
+		return -1;
+	if (!strchr(ref, ':'))
+		return get_by_tag(s, repo, ref, ret, ret_digest, e);
+	if (digest_parse(&d, ref, e) < 0 || manifest_read(s, repo, &d, ret, e) < 0)
+		return -1;
+	*ret_digest = d;
+	return 0;
+}
+
+int store_tag_get(struct store *s, const char *repo, const char *tag, struct digest *ret,
+		  struct err *e)
+{
+	auto_buf struct buf bytes = BUF_INIT(MANIFEST_MAX);
+
+	if (repo_check(repo, e) < 0)
+		return -1;
+	if (get_by_tag(s, repo, tag, &bytes, ret, e) == 0)
+		return 0;
+	// A put makes it good again.
+	if (e->kind == ERR_DIGEST)
+		e->kind = ERR_NOT_FOUND;
+	return -1;
+}
+
+struct names {
+	const char *repo;
+	struct strlist *list;
+};
+
+static void add_tag(void *arg, const struct staged *it)
+{
+	struct names *n = arg;
+
+	if (it->kind == STAGED_TAG && strcmp(it->repo, n->repo) == 0)
+		strlist_add(n->list, it->text);
+}
+
+static void add_repo(void *arg, const struct staged *it)
+{
+	struct names *n = arg;
+
+	if (it->kind != STAGED_ORIGIN)
+		strlist_add(n->list, it->repo);
+}
+
+static void take_sorted(struct strlist *ret, struct strlist *found)
+{
+	strlist_sort(found);
+	strlist_unique(found);
+	for (size_t i = 0; i < found->n; i++)
+		strlist_add(ret, found->v[i]);
+}
+
+int store_tags(struct store *s, const char *repo, struct strlist *ret, struct err *e)
+{
+	auto_strlist struct strlist found = {0};
+
+	if (repo_check(repo, e) < 0)
+		return -1;
+	staged_each(s, add_tag, &(struct names){repo, &found});
+	if (s->layout->tags(s, repo, &found, e) < 0)
+		return -1;
+	take_sorted(ret, &found);
+	return 0;
+}
+
+int store_repositories(struct store *s, struct strlist *ret, struct err *e)
+{
+	auto_strlist struct strlist found = {0};
+
+	staged_each(s, add_repo, &(struct names){NULL, &found});
+	if (s->layout->repositories(s, &found, e) < 0)
+		return -1;
+	take_sorted(ret, &found);
+	return 0;
+}
