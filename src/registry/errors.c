@@ -130,7 +130,7 @@ static void put_plain(struct buf *out, const char *text)
 // "MANIFEST_UNKNOWN" as "manifest unknown".
 static void put_code(struct buf *out, const char *code)
 {
-	auto_free char *text = xstrndup(code, 64);
+	auto_free char *text = xstrndup(code, strnlen(code, 64));
 
 	for (char *c = text; *c; c++) {
 		if (*c == '_')

@@ -66,7 +66,12 @@ int registry_manifest_get(struct registry *r, const char *repository, const char
 	if (!url)
 		return -1;
 	struct call call = {
-		.method = "GET", .url = url, .repository = repository, .headers = headers};
+		.method = "GET",
+		.url = url,
+		.repository = repository,
+		.headers = headers,
+		.flags = HTTP_SMALL,
+	};
 	auto_of(http_exchange_free) struct http_exchange *x = registry_send(r, &call, e);
 
 	if (!x)

@@ -311,7 +311,13 @@ static int look_at_repository(struct registry *r, const char *repository, struct
 
 	if (!url)
 		return -1;
-	struct call call = {.method = "GET", .url = url, .repository = repository, .push = true};
+	struct call call = {
+		.method = "GET",
+		.url = url,
+		.repository = repository,
+		.push = true,
+		.flags = HTTP_SMALL,
+	};
 	auto_of(http_exchange_free) struct http_exchange *x = registry_send(r, &call, e);
 
 	if (!x)

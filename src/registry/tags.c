@@ -114,7 +114,8 @@ static int add_page(struct tag_list *l, struct str body, struct err *e)
 static int fetch_page(struct registry *r, const char *repository, const char *url,
 		      struct tag_list *l, char **ret_next, struct err *e)
 {
-	struct call call = {.method = "GET", .url = url, .repository = repository};
+	struct call call = {
+		.method = "GET", .url = url, .repository = repository, .flags = HTTP_SMALL};
 	auto_buf struct buf body = BUF_INIT(TAGS_PAGE_MAX);
 	auto_of(http_exchange_free) struct http_exchange *x = registry_send(r, &call, e);
 

@@ -432,6 +432,13 @@ static bool renew(struct upload *u, struct request_auth *auth, const struct http
 	return a->challenged(a, values, &again, &ignored) == 0 && again;
 }
 
+// For refusals that another session may cure: the retry policy counts them like broken connections.
+static void mark_repeatable(struct err *e)
+{
+	e->kind = ERR_NET;
+	e->http = 0;
+}
+
 // What the answer to the PUT means.
 static enum outcome settle(struct upload *u, struct request_auth *auth, struct http_exchange *x,
 			   bool all_sent, struct err *e)
@@ -463,18 +470,18 @@ static enum outcome settle(struct upload *u, struct request_auth *auth, struct h
 		http_drain(x);
 		return OUTCOME_RENEWED;
 	}
-	u->retry_after_ms = retry_after(http_header(x, "Retry-After"), u->r->cfg.now);
+	u->retry_after_ms = http_retry_after_ms(x);
 	registry_failed(u->r, u->repository, x, e);
 	if (retry_status(status))
 		return OUTCOME_BROKEN;
 	if (status == 404 || status == 410) {
-		e->kind = ERR_NET;
+		mark_repeatable(e);
 		return OUTCOME_GONE;
 	}
 	// A rest that is not taken, or that does not fit what came before: all of it, anew.
 	if (u->offset > 0 && status != 401 && status != 403) {
 		u->whole = true;
-		e->kind = ERR_NET;
+		mark_repeatable(e);
 		return OUTCOME_GONE;
 	}
 	return OUTCOME_FAILED;
