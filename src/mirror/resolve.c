@@ -12,7 +12,7 @@ void resolved_release(struct resolved *r)
 
 bool resolve_is_whole(const struct plan_image *im)
 {
-	const struct plan *p = im->plan;
+	const struct planner *p = im->plan;
 
 	if (!p->filter)
 		return true;
@@ -134,7 +134,7 @@ static int take_some(struct plan_image *im, struct resolved *ret, struct err *e)
 static int filter_list(struct plan_image *im, const struct manifest *m, struct resolved *ret,
 		       struct err *e)
 {
-	const struct plan *p = im->plan;
+	const struct planner *p = im->plan;
 
 	ret->keep = xcalloc(m->nmanifests + 1, sizeof(*ret->keep));
 	size_t n = mark_entries(p->filter, m, ret->keep);

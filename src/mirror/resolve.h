@@ -4,7 +4,7 @@
 #ifndef MIRROR_RESOLVE_H
 #define MIRROR_RESOLVE_H
 
-#include "mirror/plan.h"
+#include "mirror/planner.h"
 
 enum { RESOLVE_DONE = 0, RESOLVE_MISSING = 1 }; // MISSING: asked-for gap, already reported
 

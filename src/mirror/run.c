@@ -4,14 +4,14 @@
 
 #include "data/gofmt.h"
 #include "mirror/expand.h"
-#include "mirror/plan.h"
+#include "mirror/planner.h"
 
 // Stands between the engine and the caller's sink, and keeps the result lines.
 struct result_sink {
 	struct transfer_sink base;
 	struct transfer_sink *next;
 	struct mirror_result *to;
-	const struct plan *plan;
+	const struct planner *plan;
 	bool dry_run;
 };
 
@@ -243,7 +243,7 @@ static int note_target(const struct plan_image *im, const struct plan_target *to
 	return 0;
 }
 
-static int note_origins(const struct plan *p, struct mirror_result *r, struct err *e)
+static int note_origins(const struct planner *p, struct mirror_result *r, struct err *e)
 {
 	for (size_t i = 0; i < p->nimages; i++) {
 		auto_free char *origin = NULL;
@@ -261,7 +261,7 @@ static int note_origins(const struct plan *p, struct mirror_result *r, struct er
 
 // --- the run ---
 
-static bool writes_to_store(const struct plan *p)
+static bool writes_to_store(const struct planner *p)
 {
 	for (size_t i = 0; i < p->place_of.n; i++) {
 		const struct plan_place *at = p->place_of.entries[i].ptr;
@@ -272,16 +272,16 @@ static bool writes_to_store(const struct plan *p)
 	return false;
 }
 
-static int prepare(struct plan *plan, struct mappings *expanded, const struct mappings *m,
+static int prepare(struct planner *plan, struct mappings *expanded, const struct mappings *m,
 		   struct err *e)
 {
 	if (mappings_expand(expanded, plan->places, m, plan->t, e) < 0)
 		return -1;
-	return plan_add_mappings(plan, expanded, e);
+	return planner_add_mappings(plan, expanded, e);
 }
 
 // Everything that was put gets its name, also when the run failed: its lines say it is there.
-static int finish(struct plan *plan, struct places *places, struct mirror_result *ret,
+static int finish(struct planner *plan, struct places *places, struct mirror_result *ret,
 		  struct err *e)
 {
 	strlist_sort(&ret->lines);
@@ -296,14 +296,14 @@ static int finish(struct plan *plan, struct places *places, struct mirror_result
 	return places_sync(places, e);
 }
 
-static int run_plan(struct plan *plan, struct places *places, struct mirror_result *ret,
+static int run_plan(struct planner *plan, struct places *places, struct mirror_result *ret,
 		    struct err *e)
 {
 	const struct mirror_options *opt = plan->opt;
 	bool check = opt->check_space && !opt->transfer.dry_run && writes_to_store(plan);
 	struct err why;
 
-	plan_spawn(plan);
+	planner_spawn(plan);
 	int r = transfer_run(plan->t, check ? check_space : NULL, NULL, e);
 	// The first failure is the one to report.
 	int f = finish(plan, places, ret, r < 0 ? &why : e);
@@ -315,7 +315,7 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	       const struct transfer_plan_visitor *visit, struct mirror_result *ret, struct err *e)
 {
 	struct mappings expanded = {0};
-	struct plan plan = {0};
+	struct planner plan = {0};
 	struct mirror_result result = {0};
 	struct result_sink sink = {
 		.base = {on_event},
@@ -330,7 +330,7 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	for (size_t i = 0; i < m->n; i++)
 		cfg.hold_blobs |= opt->check_space && m->v[i].dst.type == REF_FILE;
 	auto_of(transfer_free) struct transfer *t = transfer_new(&cfg);
-	int r = plan_init(&plan, opt, t, places, e);
+	int r = planner_init(&plan, opt, t, places, e);
 
 	if (r == 0)
 		r = prepare(&plan, &expanded, m, e);
@@ -339,7 +339,7 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	if (visit && opt->transfer.dry_run)
 		transfer_visit_plan(t, visit);
 	*ret = result;
-	plan_release(&plan);
+	planner_release(&plan);
 	mappings_release(&expanded);
 	return r;
 }

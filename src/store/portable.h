@@ -23,7 +23,7 @@ struct segment {
 	struct digest digest;
 };
 
-struct index {
+struct records {
 	struct map members; // "REPO DIGEST" → size * 4 + INDEX_*
 	struct map tags;    // "REPO TAG" → digest text, owned
 	struct segment *segments;
@@ -41,10 +41,10 @@ void index_add_line(struct buf *out, const char *fmt, ...) printf_like(2, 3);
 // LINE without its newline. False when the CRC is wrong; else *ret_text is what it protects.
 bool index_check_line(struct str line, struct str *ret_text);
 // Takes a record in; false when it is malformed.
-bool index_apply(struct store *s, struct index *ix, struct str record);
+bool records_apply(struct store *s, struct records *ix, struct str record);
 // Reads all segments below DIR and the seal.
-int index_load(struct store *s, struct index *ix, struct err *e) must_check;
-void index_seal_text(const struct index *ix, struct buf *out);
-void index_release(struct index *ix);
+int records_load(struct store *s, struct records *ix, struct err *e) must_check;
+void records_seal_text(const struct records *ix, struct buf *out);
+void records_release(struct records *ix);
 
 #endif

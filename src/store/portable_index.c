@@ -82,7 +82,7 @@ static size_t split(char *text, char *fields[FIELDS_MAX])
 	return n;
 }
 
-static bool apply_member(struct index *ix, char **f, uint64_t flag)
+static bool apply_member(struct records *ix, char **f, uint64_t flag)
 {
 	uint64_t size;
 
@@ -95,7 +95,7 @@ static bool apply_member(struct index *ix, char **f, uint64_t flag)
 	return true;
 }
 
-static bool apply_tag(struct index *ix, char **f)
+static bool apply_tag(struct records *ix, char **f)
 {
 	struct digest d;
 	struct err ignored;
@@ -110,7 +110,7 @@ static bool apply_tag(struct index *ix, char **f)
 	return true;
 }
 
-bool index_apply(struct store *s, struct index *ix, struct str record)
+bool records_apply(struct store *s, struct records *ix, struct str record)
 {
 	auto_free char *text = xstrndup(record.p, record.n);
 	char *f[FIELDS_MAX];
@@ -140,7 +140,7 @@ bool index_apply(struct store *s, struct index *ix, struct str record)
 
 struct segment_reader {
 	struct store *s;
-	struct index *ix;
+	struct records *ix;
 	char line[LINE_MAX_BYTES];
 	size_t n;
 	bool too_long;
@@ -153,7 +153,7 @@ static void end_line(struct segment_reader *r)
 
 	r->ix->bad += r->bad_before;
 	r->bad_before = r->too_long || !index_check_line((struct str){r->line, r->n}, &text) ||
-			!index_apply(r->s, r->ix, text);
+			!records_apply(r->s, r->ix, text);
 	r->ix->records++;
 	r->n = 0;
 	r->too_long = false;
@@ -171,7 +171,7 @@ static void read_lines(struct segment_reader *r, const char *p, size_t n)
 	}
 }
 
-static int read_segment(struct store *s, struct index *ix, struct segment *seg, struct err *e)
+static int read_segment(struct store *s, struct records *ix, struct segment *seg, struct err *e)
 {
 	auto_free char *path = xasprintf("index/%s", seg->name);
 	auto_free struct segment_reader *r = xcalloc(1, sizeof(*r));
@@ -203,7 +203,7 @@ static int read_segment(struct store *s, struct index *ix, struct segment *seg, 
 
 static int list_segment(void *arg, const struct folder_entry *entry, struct err *e)
 {
-	struct index *ix = arg;
+	struct records *ix = arg;
 	struct str name = str_of(entry->name);
 	uint64_t number;
 
@@ -226,7 +226,7 @@ static int by_name(const void *a, const void *b)
 
 // ---- the seal
 
-void index_seal_text(const struct index *ix, struct buf *out)
+void records_seal_text(const struct records *ix, struct buf *out)
 {
 	index_add_line(out, "S 1 %" PRIu64 " 1 1 %zu", ix->sequence, ix->members.n);
 	for (size_t i = 0; i < ix->nsegments; i++)
@@ -236,7 +236,7 @@ void index_seal_text(const struct index *ix, struct buf *out)
 }
 
 // Whether the lines of TEXT are the seal of exactly these segments.
-static bool seal_fits(struct index *ix, struct str text)
+static bool seal_fits(struct records *ix, struct str text)
 {
 	auto_buf struct buf want = BUF_INIT(BUF_TEXT_MAX);
 	struct str rest = text, line = str_cut(&rest, '\n'), head;
@@ -247,11 +247,11 @@ static bool seal_fits(struct index *ix, struct str text)
 	head.n -= 4;
 	if (!str_u64(str_cut(&head, ' '), UINT64_MAX / 2, &ix->sequence))
 		return false;
-	index_seal_text(ix, &want);
+	records_seal_text(ix, &want);
 	return str_eq(text, buf_str(&want));
 }
 
-static int load_seal(struct store *s, struct index *ix, struct err *e)
+static int load_seal(struct store *s, struct records *ix, struct err *e)
 {
 	auto_content struct content c = {0};
 	auto_buf struct buf text = BUF_INIT(SEAL_MAX_BYTES);
@@ -264,7 +264,7 @@ static int load_seal(struct store *s, struct index *ix, struct err *e)
 	return 0;
 }
 
-int index_load(struct store *s, struct index *ix, struct err *e)
+int records_load(struct store *s, struct records *ix, struct err *e)
 {
 	if (folder_list(s->state_fd, "index", list_segment, ix, e) < 0)
 		return -1;
@@ -278,7 +278,7 @@ int index_load(struct store *s, struct index *ix, struct err *e)
 	return load_seal(s, ix, e);
 }
 
-void index_release(struct index *ix)
+void records_release(struct records *ix)
 {
 	for (size_t i = 0; i < ix->tags.n; i++)
 		free(ix->tags.entries[i].ptr);
@@ -288,5 +288,5 @@ void index_release(struct index *ix)
 	map_release(&ix->members);
 	map_release(&ix->tags);
 	hasher_free(ix->hasher);
-	*ix = (struct index){0};
+	*ix = (struct records){0};
 }

@@ -20,7 +20,7 @@
 #include <sys/file.h>
 
 struct portable {
-	struct index ix; // maps: under lock once the store is open
+	struct records ix; // maps: under lock once the store is open
 	int lock_fd;
 	int segment_fd; // the segment of this run; -1 until something is written
 	bool changed;   // since the last seal
@@ -297,7 +297,7 @@ static void add_records(struct buf *out, const struct batch *b)
 static int begin_segment(struct store *s, struct portable *p, struct err *e)
 {
 	auto_fd int dir = open_folder(s->state_fd, "index", true, NULL);
-	struct index *ix = &p->ix;
+	struct records *ix = &p->ix;
 
 	if (dir < 0)
 		return err_os(e, ERR_IO, "cannot open '%s/store/index'", s->dir);
@@ -327,7 +327,7 @@ static void take_in(struct store *s, struct portable *p, struct str text)
 	while (text.n > 0)
 		// Origins are in memory since they were put, and have a lock of their own.
 		if (index_check_line(str_cut(&text, '\n'), &record) && record.p[0] != 'O')
-			index_apply(s, &p->ix, record);
+			records_apply(s, &p->ix, record);
 }
 
 static int write_records(struct store *s, struct str text, struct err *e)
@@ -374,7 +374,7 @@ static int portable_seal(struct store *s, struct err *e)
 		hasher_finish(h, &p->ix.segments[p->ix.nsegments - 1].digest);
 	}
 	p->ix.sequence++;
-	index_seal_text(&p->ix, &text);
+	records_seal_text(&p->ix, &text);
 	if (file_replace(s->state_fd, "seal", buf_str(&text), e) < 0)
 		return err_wrap(e, "cannot seal '%s'", s->dir);
 	syncfs(s->state_fd);
@@ -417,7 +417,7 @@ static int portable_open(struct store *s, struct buf *notice, struct err *e)
 	p->lock_fd = p->segment_fd = -1;
 	if (s->mode == STORE_WRITE && (lock_writer(s, p, e) < 0 || write_mirror_txt(s, e) < 0))
 		return -1;
-	if (index_load(s, &p->ix, e) < 0)
+	if (records_load(s, &p->ix, e) < 0)
 		return -1;
 	if (s->mode == STORE_READ && !p->ix.sealed)
 		buf_printf(notice, "%s'%s' is unfinished: the run that wrote it did not end",
@@ -438,7 +438,7 @@ static void portable_close(struct store *s)
 		close(p->segment_fd);
 	if (p->lock_fd >= 0)
 		close(p->lock_fd);
-	index_release(&p->ix);
+	records_release(&p->ix);
 	free(p);
 }
 

@@ -5,8 +5,8 @@
 // By digest the destination is asked first: what it has is not asked of the source. A list that is
 // named by digest or comes from a store is carried whole; a platform filter applies to tags of a
 // registry, or where it was asked for (spec 3.6, 12.1 #14).
-#ifndef MIRROR_PLAN_H
-#define MIRROR_PLAN_H
+#ifndef MIRROR_PLANNER_H
+#define MIRROR_PLANNER_H
 
 #include <pthread.h>
 
@@ -38,7 +38,7 @@ struct plan_target {
 
 // One source image with everything it goes to.
 struct plan_image {
-	struct plan *plan;
+	struct planner *plan;
 	struct repo *src;
 	char *repository; // as the user wrote it, without tag and digest
 	char *name;       // with them
@@ -49,7 +49,7 @@ struct plan_image {
 	size_t ntargets, cap;
 };
 
-struct plan {
+struct planner {
 	const struct mirror_options *opt;
 	struct transfer *t;
 	struct places *places;
@@ -66,13 +66,13 @@ struct plan {
 };
 
 // FILTER is checked here. Borrows OPT, T and PLACES.
-int plan_init(struct plan *p, const struct mirror_options *opt, struct transfer *t,
-	      struct places *places, struct err *e) must_check;
-void plan_release(struct plan *p);
+int planner_init(struct planner *p, const struct mirror_options *opt, struct transfer *t,
+		 struct places *places, struct err *e) must_check;
+void planner_release(struct planner *p);
 // Opens the repositories of M (expanded) and groups them by image.
-int plan_add_mappings(struct plan *p, const struct mappings *m, struct err *e) must_check;
+int planner_add_mappings(struct planner *p, const struct mappings *m, struct err *e) must_check;
 // Spawns the probes and the planning tasks on the transfer; P lives until transfer_run has
 // returned.
-void plan_spawn(struct plan *p);
+void planner_spawn(struct planner *p);
 
 #endif

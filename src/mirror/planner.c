@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The planning tasks.
-#include "mirror/plan.h"
+#include "mirror/planner.h"
 
 #include <string.h>
 
@@ -43,7 +43,7 @@ static bool may_ask(const struct walk *w)
 
 static enum plan_state get_state(const struct walk *w, const struct digest *d)
 {
-	struct plan *p = w->im->plan;
+	struct planner *p = w->im->plan;
 	auto_free char *key = xasprintf("%p %s", (void *)dst_repo(w), d->text);
 
 	pthread_mutex_lock(&p->lock);
@@ -56,7 +56,7 @@ static enum plan_state get_state(const struct walk *w, const struct digest *d)
 
 static void set_state(const struct walk *w, const struct digest *d, enum plan_state state)
 {
-	struct plan *p = w->im->plan;
+	struct planner *p = w->im->plan;
 	auto_free char *key = xasprintf("%p %s", (void *)dst_repo(w), d->text);
 
 	pthread_mutex_lock(&p->lock);
@@ -545,7 +545,7 @@ static int image_task(struct transfer *t, void *arg, struct err *e)
 
 // --- from mappings to images ---
 
-static struct plan_place *place_of(struct plan *p, struct place *place)
+static struct plan_place *place_of(struct planner *p, struct place *place)
 {
 	struct map_entry *entry =
 		map_put(&p->place_of, (struct str){(const char *)&place, sizeof(place)}, NULL);
@@ -567,7 +567,7 @@ static void not_opened(const char *name, struct err *e)
 		err_wrap(e, "unable to open %s", name);
 }
 
-static struct plan_destination *destination_of(struct plan *p, const struct reference *ref,
+static struct plan_destination *destination_of(struct planner *p, const struct reference *ref,
 					       struct err *e)
 {
 	struct repo *repo = places_repo(p->places, ref, true, e);
@@ -592,7 +592,7 @@ static struct plan_destination *destination_of(struct plan *p, const struct refe
 	return entry->ptr;
 }
 
-static struct plan_image *image_of(struct plan *p, const struct reference *ref, struct err *e)
+static struct plan_image *image_of(struct planner *p, const struct reference *ref, struct err *e)
 {
 	struct repo *src = places_repo(p->places, ref, false, e);
 	auto_free char *repository = reference_print_repository(ref);
@@ -635,7 +635,7 @@ static struct plan_target *target_of(struct plan_image *im, struct plan_destinat
 	return to;
 }
 
-int plan_add_mappings(struct plan *p, const struct mappings *m, struct err *e)
+int planner_add_mappings(struct planner *p, const struct mappings *m, struct err *e)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		struct plan_destination *dst = destination_of(p, &m->v[i].dst, e);
@@ -654,7 +654,7 @@ int plan_add_mappings(struct plan *p, const struct mappings *m, struct err *e)
 	return 0;
 }
 
-void plan_spawn(struct plan *p)
+void planner_spawn(struct planner *p)
 {
 	for (size_t i = 0; !p->opt->transfer.dry_run && i < p->place_of.n; i++) {
 		struct plan_place *at = p->place_of.entries[i].ptr;
@@ -665,12 +665,12 @@ void plan_spawn(struct plan *p)
 		transfer_spawn(p->t, p->images[i]->src->place, image_task, p->images[i]);
 }
 
-int plan_init(struct plan *p, const struct mirror_options *opt, struct transfer *t,
-	      struct places *places, struct err *e)
+int planner_init(struct planner *p, const struct mirror_options *opt, struct transfer *t,
+		 struct places *places, struct err *e)
 {
 	const char *pattern = opt->filter_by_os;
 
-	*p = (struct plan){.opt = opt, .t = t, .places = places};
+	*p = (struct planner){.opt = opt, .t = t, .places = places};
 	pthread_mutex_init(&p->lock, NULL);
 	p->filter_given = pattern != NULL;
 	if (!pattern && !opt->keep_manifest_list)
@@ -692,7 +692,7 @@ static void image_free(struct plan_image *im)
 	free(im);
 }
 
-void plan_release(struct plan *p)
+void planner_release(struct planner *p)
 {
 	for (size_t i = 0; i < p->nimages; i++)
 		image_free(p->images[i]);
