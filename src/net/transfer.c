@@ -679,7 +679,10 @@ CURLcode transfer_resume(struct transfer *t, unsigned commands)
 		mask |= CURLPAUSE_SEND;
 	pthread_mutex_unlock(&t->lock);
 	t->last_us = loop_now_us(t->loop);
-	return curl_easy_pause(t->easy, mask);
+	CURLcode code = curl_easy_pause(t->easy, mask);
+
+	// Not on a connection yet, or not any more: then nothing is paused either.
+	return code == CURLE_BAD_FUNCTION_ARGUMENT ? CURLE_OK : code;
 }
 
 bool transfer_drain(struct transfer *t)
