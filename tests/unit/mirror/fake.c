@@ -142,8 +142,16 @@ struct task {
 	void *arg;
 };
 
+struct planned_blob {
+	struct repo *src, *dst;
+	struct digest digest;
+	uint64_t size;
+};
+
 struct transfer {
 	struct transfer_config cfg;
+	struct planned_blob *blobs;
+	size_t nblobs, blobs_cap;
 	struct task *tasks;
 	size_t n, cap;
 };
@@ -161,6 +169,7 @@ void transfer_free(struct transfer *t)
 	if (!t)
 		return;
 	free(t->tasks);
+	free(t->blobs);
 	free(t);
 }
 
@@ -201,6 +210,11 @@ int transfer_add(struct transfer *t, const struct transfer_manifest *m, struct e
 	buf_printf(&line, " blobs=%zu children=%zu%s%s", m->nblobs, m->nchildren,
 		   m->blobs_present ? " present" : "", m->sparse ? " sparse" : "");
 	strlist_add(&now->log, line.p);
+	for (size_t i = 0; i < m->nblobs; i++) {
+		vec_reserve(t->blobs, t->nblobs, t->blobs_cap);
+		t->blobs[t->nblobs++] =
+			(struct planned_blob){m->src, m->dst, m->blobs[i].digest, m->blobs[i].size};
+	}
 	manifest_bytes_release(m->bytes);
 	*m->bytes = (struct manifest_bytes){0};
 	return 0;
@@ -255,8 +269,12 @@ void transfer_stats(struct transfer *t, struct transfer_stats *ret)
 
 void transfer_visit_plan(struct transfer *t, const struct transfer_plan_visitor *v)
 {
-	(void)t;
-	(void)v;
+	for (size_t i = 0; i < t->nblobs; i++) {
+		const struct planned_blob *b = &t->blobs[i];
+
+		v->repository(v->arg, b->dst);
+		v->blob(v->arg, b->src, &b->digest, b->size, false);
+	}
 }
 
 int transfer_run(struct transfer *t,

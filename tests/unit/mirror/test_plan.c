@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fake.h"
+#include "mirror/instructions.h"
 #include "tap.h"
 #include "util/mem.h"
 
@@ -26,11 +27,11 @@ static int run(struct fake *f, const struct mirror_options *opt, struct mirror_r
 #define ARGS(...)             (char *[]){__VA_ARGS__}, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)
 #define RUN(f, opt, ret, ...) run(f, opt, ret, ARGS(__VA_ARGS__))
 
-static char text[4][600];
+static char pinned[4][600];
 static char *at(int i, const char *repository, const struct digest *d)
 {
-	snprintf(text[i], sizeof(text[i]), "%s@%s", repository, d->text);
-	return text[i];
+	snprintf(pinned[i], sizeof(pinned[i]), "%s@%s", repository, d->text);
+	return pinned[i];
 }
 
 #define CHECK_LOGGED(f, ...)                                         \
@@ -511,6 +512,133 @@ TEST(a_pattern_that_catches_another_version_is_pointed_out)
 	REQUIRE_OK(RUN(&f, &PLAIN, &r, "src.io/a:4.18.7*", "dst.io/b"));
 	CHECK_LOGGED(&f, "notice src.io/a:4.18.7* also matches tags of other versions, such as "
 			 "4.18.70-x86_64");
+}
+
+TEST(a_store_that_has_the_manifest_is_planned_from_its_own_bytes)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	struct digest c[3], same[3];
+
+	fake_init(&f);
+	f.dst->kind = PLACE_STORE;
+	struct digest list = three(fake_repo(&f, "src.io/a"), c, NULL);
+	struct digest one = fake_image(fake_repo(&f, "src.io/a"), "one", NULL);
+	char first[400], second[400];
+
+	three(fake_repo(&f, "dst.io/b"), same, "v1");
+	fake_image(fake_repo(&f, "dst.io/b"), "one", "v2");
+	snprintf(first, sizeof(first), "src.io/a@%s=dst.io/b:v1", list.text);
+	snprintf(second, sizeof(second), "src.io/a@%s=dst.io/b:v2", one.text);
+	REQUIRE_OK(RUN(&f, &PLAIN, &r, first, second));
+	CHECK_INT((long long)fake_requests(f.src), 0);
+	CHECK_LOGGED(&f, "add dst.io/b %s tags=v1 blobs=0 children=3", list.text);
+	CHECK_LOGGED(&f, "add dst.io/b %s tags=v2 blobs=2", one.text);
+	CHECK_INT((long long)r.lines.n, 5);
+}
+
+TEST(a_store_remembers_where_its_images_came_from)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+
+	fake_init(&f);
+	f.dst->kind = PLACE_STORE;
+	struct digest d = fake_image(fake_repo(&f, "src.io/org/a"), "one", "v1");
+
+	REQUIRE_OK(RUN(&f, &PLAIN, &r, "src.io/org/a:v1", "dst.io/b"));
+	CHECK_LOGGED(&f, "origin b %s src.io/org/a", d.text);
+	CHECK_INT((long long)r.norigins, 0);
+	f.src->kind = PLACE_STORE;
+	mirror_result_release(&r);
+	REQUIRE_OK(RUN(&f, &PLAIN, &r, "src.io/org/a:v1", "dst.io/c"));
+	CHECK_LOGGED(&f, "origin c %s quay.io/org/a", d.text);
+}
+
+TEST(a_list_from_a_store_is_carried_whole)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	struct digest c[3];
+
+	fake_init(&f);
+	f.src->kind = PLACE_STORE;
+	struct digest list = three(fake_repo(&f, "src.io/a"), c, "v1");
+
+	REQUIRE_OK(RUN(&f, &PLAIN, &r, "src.io/a:v1", "dst.io/b"));
+	CHECK_LOGGED(&f, "add dst.io/b %s tags=v1 blobs=0 children=3", list.text);
+}
+
+TEST(an_upload_tells_what_a_cluster_needs)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+
+	fake_init(&f);
+	f.src->kind = PLACE_STORE;
+	fake_image(fake_repo(&f, "src.io/z/two"), "two", "v1");
+	fake_image(fake_repo(&f, "src.io/a/one"), "one", "v1");
+	fake_image(fake_repo(&f, "src.io/unknown"), "three", "v1");
+	REQUIRE_OK(RUN(&f, &PLAIN, &r, "src.io/z/two:v1=dst.io/b:1", "src.io/a/one:v1=dst.io/b:2",
+		       "src.io/unknown:v1=dst.io/b:3"));
+	CHECK_INT((long long)r.norigins, 2);
+	mirror_instructions(&text, INSTRUCTIONS_IDMS, &r);
+	const char *one = strstr(text.p, "source: quay.io/a/one");
+	const char *two = strstr(text.p, "source: quay.io/z/two");
+
+	CHECK(one && two && one < two);
+	CHECK(strstr(text.p, "  - dst.io/b\n") != NULL);
+	CHECK(strstr(text.p, "unknown") == NULL);
+}
+
+TEST(origins_with_different_mirrors_get_sections_of_their_own)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+	size_t sections = 0;
+
+	fake_init(&f);
+	f.src->kind = PLACE_STORE;
+	fake_image(fake_repo(&f, "src.io/one"), "one", "v1");
+	fake_image(fake_repo(&f, "src.io/two"), "two", "v1");
+	fake_image(fake_repo(&f, "src.io/zen"), "three", "v1");
+	REQUIRE_OK(RUN(&f, &PLAIN, &r, "src.io/one:v1=dst.io/x:1", "src.io/two:v1=dst.io/y:1",
+		       "src.io/zen:v1=dst.io/x:2"));
+	mirror_instructions(&text, INSTRUCTIONS_ICSP, &r);
+	for (const char *p = text.p; (p = strstr(p, "kind: ImageContentSourcePolicy")); p++)
+		sections++;
+	CHECK_INT((long long)sections, 2);
+}
+
+TEST(a_folder_that_is_too_small_is_refused_before_anything_is_copied)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	struct mirror_options opt = {.check_space = true};
+
+	fake_init(&f);
+	f.dst->kind = PLACE_STORE;
+	fake_image(fake_repo(&f, "src.io/a"), "0123456789", "v1");
+	memory_set_free_space(f.dst, 20);
+	CHECK_FAILS(RUN(&f, &opt, &r, "src.io/a:v1", "dst.io/b"));
+	CHECK(starts_with(e.text, "not enough space in 'media': "));
+	CHECK(strstr(e.text, "20B are available") != NULL);
+}
+
+TEST(what_a_folder_has_already_needs_no_space)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	struct mirror_options opt = {.check_space = true};
+
+	fake_init(&f);
+	f.dst->kind = PLACE_STORE;
+	fake_image(fake_repo(&f, "src.io/a"), "0123456789", "v1");
+	fake_image(fake_repo(&f, "dst.io/b"), "0123456789", NULL);
+	memory_set_free_space(f.dst, 20);
+	CHECK_OK(RUN(&f, &opt, &r, "src.io/a:v1", "dst.io/b"));
 }
 
 int main(void)
