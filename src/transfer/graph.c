@@ -15,8 +15,9 @@ static struct group *group_of(struct transfer *t, uint32_t blob)
 {
 	bool is_new;
 	const struct node *n = node_at(t, blob);
+	uint32_t id = plan_group(&t->plan, n->repo, n->digest, &is_new);
 
-	return &t->plan.groups[plan_group(&t->plan, n->repo, n->digest, &is_new)];
+	return &t->plan.groups[id];
 }
 
 static bool is_open(const struct node *n)
@@ -132,7 +133,8 @@ static bool admit(struct transfer *t, uint32_t id)
 {
 	struct node *n = node_at(t, id);
 	bool is_new;
-	struct group *g = &t->plan.groups[plan_group(&t->plan, n->repo, n->digest, &is_new)];
+	uint32_t group = plan_group(&t->plan, n->repo, n->digest, &is_new);
+	struct group *g = &t->plan.groups[group];
 
 	if (is_new) {
 		g->leader = id;

@@ -50,20 +50,20 @@ struct place_state *place_state(struct transfer *t, uint32_t place)
 	return t->places[place];
 }
 
-static uint32_t lane_for(struct transfer *t, uint32_t src, uint32_t dst)
+static struct lane *lane_for(struct transfer *t, uint32_t src, uint32_t dst)
 {
 	for (size_t i = 0; i < t->nlanes; i++)
 		if (t->lanes[i].src == src && t->lanes[i].dst == dst)
-			return (uint32_t)i;
+			return &t->lanes[i];
 	vec_reserve(t->lanes, t->nlanes, t->lanes_cap);
 	t->lanes[t->nlanes] = (struct lane){.src = src, .dst = dst, .head = NONE, .tail = NONE};
-	return (uint32_t)t->nlanes++;
+	return &t->lanes[t->nlanes++];
 }
 
 void queue_spawn(struct transfer *t, struct place *place, struct spawn *s)
 {
 	uint32_t id = place ? plan_place(&t->plan, place) : NONE;
-	struct lane *lane = &t->lanes[lane_for(t, id, NONE)];
+	struct lane *lane = lane_for(t, id, NONE);
 
 	if (place)
 		place_state(t, id)->spawns++;
@@ -93,8 +93,7 @@ void queue_node(struct transfer *t, uint32_t id)
 
 	if (t->stopped)
 		return;
-	struct lane *lane =
-		&t->lanes[lane_for(t, source_place(t, n), t->plan.repos[n->repo].place)];
+	struct lane *lane = lane_for(t, source_place(t, n), t->plan.repos[n->repo].place);
 
 	n->state = NODE_QUEUED;
 	n->next = NONE;
