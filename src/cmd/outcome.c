@@ -29,7 +29,7 @@ static void print_missing(struct setup *s, const struct strlist *missing)
 		progress_line(s->progress, "  %s", missing->v[i]);
 }
 
-void outcome_print(struct setup *s, const struct mirror_result *r, uint64_t elapsed_us)
+void outcome_print(struct setup *s, const struct mirror_result *r, bool failed, uint64_t elapsed_us)
 {
 	double seconds = (double)elapsed_us / US_PER_S;
 	uint64_t shown = elapsed_us - elapsed_us % TEN_MS_US; // the reference truncates here
@@ -38,6 +38,8 @@ void outcome_print(struct setup *s, const struct mirror_result *r, uint64_t elap
 	for (size_t i = 0; i < r->lines.n; i++)
 		fprintf(s->io->out, "%s\n", r->lines.v[i]);
 	print_missing(s, &r->missing);
+	if (failed && r->lines.n == 0 && r->stats.bytes_moved == 0)
+		return; // nothing was begun
 	progress_line(s->progress, "info: Mirroring completed in %s (%s/s)",
 		      gofmt_duration((int64_t)shown * NS_PER_US).s, gofmt_decimal(rate).s);
 }

@@ -11,7 +11,8 @@
 void outcome_dry_run(struct setup *s, const struct plan_view *plan, bool failed,
 		     uint64_t elapsed_us);
 // Prints the lines of R on standard output, and on standard error what is missing and "info:
-// Mirroring completed in 820ms (319kB/s)".
-void outcome_print(struct setup *s, const struct mirror_result *r, uint64_t elapsed_us);
+// Mirroring completed in 820ms (319kB/s)"; the latter not when the run FAILED before it copied.
+void outcome_print(struct setup *s, const struct mirror_result *r, bool failed,
+		   uint64_t elapsed_us);
 
 #endif
