@@ -22,6 +22,7 @@ struct walk {
 	struct plan_image *im;
 	struct plan_destination *dst;
 	size_t nodes;
+	bool generated; // the topmost manifest was made here
 };
 
 static struct repo *dst_repo(const struct walk *w)
@@ -106,6 +107,8 @@ static int ask(struct walk *w, const char *ref, struct manifest_stat *ret,
 		*got = (struct manifest_bytes){0};
 		ok = r->ops->manifest_get(r, ref, got, &why);
 		w->dst->asked = get = true;
+		if (ok < 0 && why.kind == ERR_NOT_FOUND)
+			r->ops->fresh(r); // before the others ask, they wait for this answer
 	}
 	pthread_mutex_unlock(&w->dst->lock);
 	if (!get) {
@@ -429,6 +432,7 @@ static int copy_tree(struct walk *w, struct manifest_bytes *bytes, const struct 
 		.ntags = tags ? tags->n : 0,
 		.name = w->im->name,
 		.blobs_present = w->im->src == dst_repo(w),
+		.generated = depth == 0 && w->generated,
 	};
 
 	if (m.kind == MANIFEST_INDEX && copy_children(w, &m, keep, depth, children, &tm, e) < 0)
@@ -490,6 +494,7 @@ static int plan_target(struct plan_image *im, struct plan_target *to, struct res
 	r = root_bytes(&w, root, &bytes, e);
 	if (r != RESOLVE_DONE)
 		return r;
+	w.generated = root->generated;
 	if (copy_tree(&w, &bytes, &to->tags, root->keep, 0, e) < 0)
 		return -1;
 	to->planned = true;
@@ -537,8 +542,7 @@ static int image_task(struct transfer *t, void *arg, struct err *e)
 {
 	struct plan_image *im = arg;
 
-	(void)t;
-	if (all_targets_failed(im))
+	if (transfer_stopping(t) || all_targets_failed(im))
 		return 0;
 	return plan_image(im, e);
 }

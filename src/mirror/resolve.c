@@ -128,6 +128,7 @@ static int take_some(struct plan_image *im, struct resolved *ret, struct err *e)
 	ret->keep = NULL;
 	manifest_bytes_release(&ret->bytes);
 	ret->bytes = list;
+	ret->generated = true;
 	return RESOLVE_DONE;
 }
 

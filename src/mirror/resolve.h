@@ -12,6 +12,7 @@ struct resolved {
 	struct manifest_bytes bytes;
 	bool *keep; // of a list: entries that are carried; NULL: all
 	bool ready;
+	bool generated; // the bytes are a list that was made here
 };
 #define auto_resolved __attribute__((cleanup(resolved_release)))
 void resolved_release(struct resolved *r);

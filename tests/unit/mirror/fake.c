@@ -194,6 +194,12 @@ static void image_event(struct transfer *t, enum transfer_event_type type, struc
 			.type = type, .dst = dst, .digest = d, .tag = tag, .is_manifest = true});
 }
 
+bool transfer_stopping(struct transfer *t)
+{
+	(void)t;
+	return false;
+}
+
 int transfer_add(struct transfer *t, const struct transfer_manifest *m, struct err *e)
 {
 	auto_buf struct buf line = BUF_INIT(BUF_TEXT_MAX);
@@ -207,8 +213,9 @@ int transfer_add(struct transfer *t, const struct transfer_manifest *m, struct e
 	}
 	if (m->ntags == 0)
 		image_event(t, TRANSFER_IMAGE_DONE, m->dst, &m->bytes->digest, NULL);
-	buf_printf(&line, " blobs=%zu children=%zu%s%s", m->nblobs, m->nchildren,
-		   m->blobs_present ? " present" : "", m->sparse ? " sparse" : "");
+	buf_printf(&line, " blobs=%zu children=%zu%s%s%s", m->nblobs, m->nchildren,
+		   m->blobs_present ? " present" : "", m->sparse ? " sparse" : "",
+		   m->generated ? " generated" : "");
 	strlist_add(&now->log, line.p);
 	for (size_t i = 0; i < m->nblobs; i++) {
 		vec_reserve(t->blobs, t->nblobs, t->blobs_cap);

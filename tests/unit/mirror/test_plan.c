@@ -13,18 +13,19 @@ static struct err e;
 static const struct mirror_options PLAIN;
 
 static int run(struct fake *f, const struct mirror_options *opt, struct mirror_result *ret,
-	       char *const *args, size_t n)
+	       const char *const *args, size_t n)
 {
 	struct mappings m = {0};
 
-	if (mappings_parse(&m, args, n, NULL, 0, -1, &e) < 0)
+	if (mappings_parse(&m, (char *const *)args, n, NULL, 0, -1, &e) < 0)
 		return -1;
 	int r = mirror_run(f->places, &m, opt, NULL, ret, &e);
 
 	mappings_release(&m);
 	return r;
 }
-#define ARGS(...)             (char *[]){__VA_ARGS__}, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)
+#define ARGS(...) \
+	(const char *[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)
 #define RUN(f, opt, ret, ...) run(f, opt, ret, ARGS(__VA_ARGS__))
 
 static char pinned[4][600];
@@ -66,7 +67,7 @@ TEST(what_the_destination_has_is_not_asked_of_the_source)
 	auto_fake struct fake f;
 	auto_mirror_result struct mirror_result r = {0};
 	struct digest d[5];
-	char *args[5];
+	const char *args[5];
 	char maps[5][400];
 
 	fake_init(&f);
@@ -205,7 +206,7 @@ TEST(a_list_is_carried_whole_where_it_must_be)
 
 		fake_init(&f);
 		struct digest list = three(fake_repo(&f, "src.io/a"), c, "v1");
-		char *src = rows[i].by_digest ? at(0, "src.io/a", &list) : (char *)"src.io/a:v1";
+		const char *src = rows[i].by_digest ? at(0, "src.io/a", &list) : "src.io/a:v1";
 
 		REQUIRE_OK(RUN(&f, &rows[i].opt, &r, src, "dst.io/b:x"));
 		CHECK_LOGGED(&f, "add dst.io/b %s tags=x blobs=0 children=3", list.text);
@@ -232,6 +233,7 @@ TEST(two_of_three_platforms_make_a_new_list)
 	CHECK_INT((long long)r.lines.n, 3);
 	CHECK(!fake_logged(&f, list.text));
 	CHECK_LOGGED(&f, "notice src.io/a:v1");
+	CHECK(ends_with(f.log.v[f.log.n - 1], " tags=v1 blobs=0 children=2 generated"));
 }
 
 TEST(keeping_a_list_with_a_filter_makes_it_sparse)
@@ -474,7 +476,7 @@ TEST(patterns_become_one_mapping_for_each_tag)
 TEST(patterns_that_cannot_be_expanded_say_why)
 {
 	static const struct {
-		char *src, *dst;
+		const char *src, *dst;
 		const char *want;
 	} rows[] = {
 		{"src.io/a:zzz*", "dst.io/b", "no tag of src.io/a matches zzz*"},
