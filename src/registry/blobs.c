@@ -178,7 +178,6 @@ int registry_blob_mount(struct registry *r, const char *repository, const struct
 	case 201:
 		*ret_mounted = true;
 		http_drain(x);
-		registry_pushed(r, repository);
 		return 0;
 	case 202:
 		*ret_mounted = false;

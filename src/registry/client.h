@@ -42,8 +42,8 @@ struct registry {
 
 // What this run has learnt about one repository.
 struct repository_memo {
-	bool name_unknown, pushed;
-	bool writable; // a destination: tokens ask for pull and push from the start
+	bool name_unknown, asked; // asked: for the name, by the tag list
+	bool writable;            // a destination: tokens ask for pull and push from the start
 	bool probed;
 };
 struct repository_memo *registry_memo(struct registry *r, const char *repository); // lock held
@@ -81,8 +81,6 @@ int registry_hint(struct registry *r, struct err *e);
 bool http_success(int status);
 // Reads and drops what is left of an answer, so that its connection can be used again.
 void http_drain(struct http_exchange *x);
-// What was pushed to a repository ends its being fresh.
-void registry_pushed(struct registry *r, const char *repository);
 // Media type without parameters, lower case kept as is; caller frees. NULL for NULL.
 char *media_type_of(const char *content_type);
 

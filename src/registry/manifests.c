@@ -197,6 +197,5 @@ int registry_manifest_put(struct registry *r, const char *repository, const char
 		return err_set(e, ERR_DIGEST, "registry %s stored manifest %s as %s", r->host,
 			       digest->text, stored.text);
 	http_drain(x);
-	registry_pushed(r, repository);
 	return 0;
 }

@@ -75,18 +75,39 @@ struct repository_memo *registry_memo(struct registry *r, const char *repository
 	return entry->ptr;
 }
 
-void registry_pushed(struct registry *r, const char *repository)
+// Only the tag list says NAME_UNKNOWN everywhere: for a manifest, docker-registry answers
+// MANIFEST_UNKNOWN whether the repository exists or not.
+static void ask_for_name(struct registry *r, const char *repository)
 {
-	pthread_mutex_lock(&r->lock);
-	registry_memo(r, repository)->pushed = true;
-	pthread_mutex_unlock(&r->lock);
+	struct err ignored; // no answer: the repository may exist
+	auto_free char *url = registry_url(r, &ignored, "%s/tags/list?n=1", repository);
+
+	if (!url)
+		return;
+	struct call call = {
+		.method = "GET", .url = url, .repository = repository, .flags = HTTP_SMALL};
+	auto_of(http_exchange_free) struct http_exchange *x = registry_send(r, &call, &ignored);
+
+	if (!x)
+		return;
+	if (http_success(http_status(x)))
+		http_drain(x);
+	else
+		registry_failed(r, repository, x, &ignored);
 }
 
 bool registry_repository_fresh(struct registry *r, const char *repository)
 {
 	pthread_mutex_lock(&r->lock);
-	const struct repository_memo *memo = map_get(&r->memos, repository);
-	bool fresh = memo && memo->name_unknown && !memo->pushed;
+	struct repository_memo *memo = registry_memo(r, repository);
+	bool ask = !memo->name_unknown && !memo->asked;
+
+	memo->asked = true;
+	pthread_mutex_unlock(&r->lock);
+	if (ask)
+		ask_for_name(r, repository);
+	pthread_mutex_lock(&r->lock);
+	bool fresh = registry_memo(r, repository)->name_unknown;
 
 	pthread_mutex_unlock(&r->lock);
 	return fresh;

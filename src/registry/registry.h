@@ -73,8 +73,9 @@ int registry_blob_mount(struct registry *r, const char *repository, const struct
 // All pages. ERR_NOT_FOUND for an unknown repository.
 int registry_tags(struct registry *r, const char *repository, struct strlist *ret, struct err *e)
 	must_check;
-// True once the registry has answered NAME_UNKNOWN for REPOSITORY in this run and nothing was
-// pushed to it before.
+// The registry answers NAME_UNKNOWN for REPOSITORY, so that nothing of it has to be asked for. Asks
+// once (one request for the tag list), and stays true for the run: whoever pushes knows what it
+// pushed.
 bool registry_repository_fresh(struct registry *r, const char *repository);
 
 #endif

@@ -682,6 +682,5 @@ int registry_blob_put(struct registry *r, const char *repository, const struct d
 	}
 	if (survives_run(&u))
 		session_forget(r, repository, &d->digest);
-	registry_pushed(r, repository);
 	return 0;
 }
