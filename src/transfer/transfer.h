@@ -125,9 +125,9 @@ int transfer_run(struct transfer *t,
 		 int (*before_copy)(struct transfer *t, void *arg, struct err *e), void *arg,
 		 struct err *e) must_check;
 
-// The plan, for --dry-run, once the run has ended: repositories of destinations in order; of each
-// the blobs by source repository, size, digest; then manifests by digest and tag (NULL: by digest).
-// Any function may be NULL.
+// The plan, for --dry-run and before_copy with hold_blobs; not while blobs move. Repositories of
+// destinations in order; of each the blobs by source repository, size, digest; then manifests by
+// digest and tag (NULL: by digest). Any function may be NULL.
 struct transfer_plan_visitor {
 	void (*repository)(void *arg, struct repo *dst);
 	void (*blob)(void *arg, struct repo *src, const struct digest *d, uint64_t size,

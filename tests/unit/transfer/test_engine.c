@@ -949,6 +949,46 @@ TEST(a_registry_without_room_does_not_hold_up_another)
 	CHECK_INT(memory_calls(w.dst, MEMORY_BLOB_PUT), 0);
 }
 
+struct planned_place {
+	atomic_int *others;
+	atomic_bool *mixed;
+	atomic_int now;
+};
+
+// Notices whether a task of another place is running.
+static int plan_alone(struct transfer *t, void *arg, struct err *e)
+{
+	struct planned_place *p = arg;
+
+	(void)t;
+	(void)e;
+	p->now++;
+	if (*p->others > 0)
+		*p->mixed = true;
+	p->now--;
+	return 0;
+}
+
+TEST(no_more_registries_are_planned_at_a_time_than_allowed)
+{
+	auto_world struct world w;
+	struct err e;
+	atomic_bool mixed = false;
+	struct planned_place a = {.mixed = &mixed}, b = {.mixed = &mixed};
+
+	a.others = &b.now;
+	b.others = &a.now;
+	world_init(&w);
+	w.cfg.max_registries = 1;
+	world_start(&w);
+	for (int i = 0; i < 500; i++) {
+		transfer_spawn(w.t, w.src, plan_alone, &a);
+		transfer_spawn(w.t, w.dst, plan_alone, &b);
+	}
+	CHECK_OK(transfer_run(w.t, NULL, NULL, &e));
+	CHECK(!mixed);
+}
+
 TEST(an_unreachable_destination_is_told_once_and_not_asked_for_ever)
 {
 	auto_world struct world w;
