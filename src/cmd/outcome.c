@@ -22,9 +22,10 @@ void outcome_dry_run(struct setup *s, const struct plan_view *plan, bool failed,
 
 static void print_missing(struct setup *s, const struct strlist *missing)
 {
-	if (missing->n == 0)
+	// Each was told when it was found; together they are found again.
+	if (missing->n < 2)
 		return;
-	progress_line(s->progress, "warning: %zu not mirrored:", missing->n);
+	progress_line(s->progress, "warning: %zu images were not mirrored:", missing->n);
 	for (size_t i = 0; i < missing->n; i++)
 		progress_line(s->progress, "  %s", missing->v[i]);
 }
@@ -37,9 +38,11 @@ void outcome_print(struct setup *s, const struct mirror_result *r, bool failed, 
 
 	for (size_t i = 0; i < r->lines.n; i++)
 		fprintf(s->io->out, "%s\n", r->lines.v[i]);
+	progress_settle(s->progress);
 	print_missing(s, &r->missing);
 	if (failed && r->lines.n == 0 && r->stats.bytes_moved == 0)
 		return; // nothing was begun
-	progress_line(s->progress, "info: Mirroring completed in %s (%s/s)",
+	progress_line(s->progress, "info: Mirroring %s %s (%s/s)",
+		      cancelled(s->io->cancel) ? "stopped after" : "completed in",
 		      gofmt_duration((int64_t)shown * NS_PER_US).s, gofmt_decimal(rate).s);
 }

@@ -7,6 +7,7 @@
 #include "util/map.h"
 #include "util/mem.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,8 +189,8 @@ static void print_stats(struct buf *ret, const struct totals *t)
 {
 	uint64_t bytes = t->shared_bytes + t->unique_bytes;
 
-	buf_printf(ret, "  stats: shared=%llu unique=%llu size=%s", (unsigned long long)t->shared,
-		   (unsigned long long)t->unique, gofmt_binary(bytes).s);
+	buf_printf(ret, "  stats: shared=%" PRIu64 " unique=%" PRIu64 " size=%s", t->shared,
+		   t->unique, gofmt_binary(bytes).s);
 	if (bytes > 0)
 		buf_printf(ret, " ratio=%.2f", (double)t->unique_bytes / (double)bytes);
 	buf_putc(ret, '\n');
@@ -203,7 +204,7 @@ struct phase_row {
 static void phase_row(struct phase_row *row, struct map *placed, const struct map *seen,
 		      const struct plan_repo *r)
 {
-	unsigned long long blobs = 0, mounts = 0, shared = 0;
+	uint64_t blobs = 0, mounts = 0, shared = 0;
 
 	for (size_t i = 0; i < r->nsources; i++) {
 		for (size_t j = 0; j < r->sources[i].n; j++) {
@@ -218,10 +219,10 @@ static void phase_row(struct phase_row *row, struct map *placed, const struct ma
 			shared += times(seen, b) > 1;
 		}
 	}
-	snprintf(row->cells[0], sizeof(row->cells[0]), "blobs=%llu", blobs);
-	snprintf(row->cells[1], sizeof(row->cells[1]), "mounts=%llu", mounts);
+	snprintf(row->cells[0], sizeof(row->cells[0]), "blobs=%" PRIu64, blobs);
+	snprintf(row->cells[1], sizeof(row->cells[1]), "mounts=%" PRIu64, mounts);
 	snprintf(row->cells[2], sizeof(row->cells[2]), "manifests=%zu", r->manifests.n);
-	snprintf(row->cells[3], sizeof(row->cells[3]), "shared=%llu", shared);
+	snprintf(row->cells[3], sizeof(row->cells[3]), "shared=%" PRIu64, shared);
 }
 
 static int widest(int width, const char *text)
@@ -283,8 +284,8 @@ void plan_view_print(struct buf *ret, const struct plan_view *p)
 		print_place(ret, p, from, to, &all, rows);
 	}
 	print_phase(ret, p, rows);
-	buf_printf(ret, "\ninfo: %llu blobs: %s unique, %s shared, %s in all\n",
-		   (unsigned long long)(all.unique + all.shared), gofmt_binary(all.unique_bytes).s,
+	buf_printf(ret, "\ninfo: %" PRIu64 " blobs: %s unique, %s shared, %s in all\n",
+		   (all.unique + all.shared), gofmt_binary(all.unique_bytes).s,
 		   gofmt_binary(all.shared_bytes).s,
 		   gofmt_binary(all.unique_bytes + all.shared_bytes).s);
 }

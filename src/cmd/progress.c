@@ -7,6 +7,7 @@
 #include "util/map.h"
 #include "util/mem.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
@@ -17,6 +18,7 @@ enum { BIG_BLOB = 16 * 1024 };
 enum { RATE_SAMPLES = 12, RATE_STEP_US = 500 * 1000, SECOND_US = 1000 * 1000 };
 enum { DRAW_US = 100 * 1000, SUMMARY_US = 10 * SECOND_US };
 enum { ERRORS_MAX = 4096, COLUMNS_DEFAULT = 80, BAR_WIDTH = 20, BAR_FROM_COLUMNS = 90 };
+enum { LEFT_MAX_S = 100 * 3600 }; // beyond, the guess is worth nothing
 
 // How many lines of a kind may still be printed now; refilled as time passes.
 struct bucket {
@@ -40,7 +42,7 @@ struct progress {
 
 	pthread_mutex_t lock; // guards everything below
 	pthread_cond_t wake;
-	bool stop, ticking, drawn;
+	bool stop, ticking, drawn, settled;
 	pthread_t ticker;
 	uint64_t drawn_at, summary_at;
 	uint64_t total, done, moved; // bytes: planned; there or moved; moved
@@ -129,32 +131,41 @@ static void bar(struct buf *ret, uint64_t done, uint64_t total)
 	buf_putc(ret, ']');
 }
 
-static uint64_t images_total(const struct progress *p)
+static void describe_images(struct buf *ret, const struct progress *p)
 {
-	uint64_t most = p->images > p->expected ? p->images : p->expected;
+	uint64_t total = p->images > p->expected ? p->images : p->expected;
 
-	return most > p->images_done ? most : p->images_done;
+	if (p->images_done == 0 && total == 0)
+		return;
+	buf_printf(ret, ", %" PRIu64, p->images_done);
+	if (total >= p->images_done)
+		buf_printf(ret, " of %" PRIu64, total);
+	buf_puts(ret, " images");
 }
 
 // "61.2MB of 383MB, 45.2MB/s, 7s left, 12 of 190 images".
 static void describe(struct buf *ret, const struct progress *p, uint64_t now)
 {
-	uint64_t done = done_of_total(p);
 	double speed = rate(p, now);
 
-	buf_printf(ret, "%s of %s", gofmt_decimal((double)done).s,
-		   gofmt_decimal((double)p->total).s);
-	if (speed > 0) {
-		double left = (double)(p->total - done) / speed;
-
+	if (p->total > 0)
+		buf_printf(ret, "%s of ", gofmt_decimal((double)done_of_total(p)).s);
+	buf_puts(ret, gofmt_decimal((double)(p->total > 0 ? p->total : p->done)).s);
+	if (speed > 0)
 		buf_printf(ret, ", %s/s", gofmt_decimal(speed).s);
-		if (left < 100 * 3600.0)
+	if (speed > 0 && p->total > 0) {
+		double left = (double)(p->total - done_of_total(p)) / speed;
+
+		if (left < LEFT_MAX_S)
 			buf_printf(ret, ", %s left",
 				   gofmt_duration((int64_t)(left + 0.5) * 1000000000).s);
 	}
-	if (images_total(p) > 0)
-		buf_printf(ret, ", %llu of %llu images", (unsigned long long)p->images_done,
-			   (unsigned long long)images_total(p));
+	describe_images(ret, p);
+}
+
+static bool has_news(const struct progress *p)
+{
+	return p->total > 0 || p->done > 0 || p->images_done > 0;
 }
 
 static void draw(struct buf *ret, struct progress *p, uint64_t now)
@@ -162,7 +173,7 @@ static void draw(struct buf *ret, struct progress *p, uint64_t now)
 	auto_buf struct buf line = BUF_INIT(BUF_TEXT_MAX);
 	unsigned columns = columns_now(p);
 
-	if (p->total == 0 && images_total(p) == 0)
+	if (!has_news(p))
 		return;
 	if (p->total > 0) {
 		buf_printf(&line, "%3u%%",
@@ -244,6 +255,8 @@ static void tick_locked(struct progress *p)
 {
 	uint64_t now = p->clock();
 
+	if (p->settled)
+		return;
 	sample(p, now);
 	if (p->live && (!p->drawn || now - p->drawn_at >= DRAW_US)) {
 		auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
@@ -255,7 +268,7 @@ static void tick_locked(struct progress *p)
 		auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
 
 		p->summary_at = now;
-		if (p->total == 0)
+		if (!has_news(p))
 			return;
 		describe(&text, p, now);
 		line_locked(p, "info: %s", text.p);
@@ -277,7 +290,7 @@ static void retry_locked(struct progress *p, const char *what, const struct err 
 	if (!bucket_take(&p->retries, p->clock()))
 		return;
 	if (dropped > 0)
-		line_locked(p, "warning: %llu more retries", (unsigned long long)dropped);
+		line_locked(p, "warning: %" PRIu64 " more retries", dropped);
 	p->retries.dropped = 0;
 	auto_buf struct buf line = BUF_INIT(BUF_TEXT_MAX);
 	const char *url = what ? strchr(what, ' ') : NULL; // behind the method
@@ -311,7 +324,7 @@ static void blob_line(struct progress *p, const char *what, const struct transfe
 	if (!bucket_take(&p->uploads, p->clock()))
 		return;
 	if (dropped > 0)
-		line_locked(p, "info: and %llu more blobs", (unsigned long long)dropped);
+		line_locked(p, "info: and %" PRIu64 " more blobs", dropped);
 	p->uploads.dropped = 0;
 	auto_free char *dst = repo_print(ev->dst);
 
@@ -414,12 +427,27 @@ void progress_expect(struct progress *p, uint64_t images)
 	pthread_mutex_unlock(&p->lock);
 }
 
-void progress_add(struct progress *p, uint64_t more_total, uint64_t more_done)
+void progress_add(struct progress *p, uint64_t bytes)
 {
 	pthread_mutex_lock(&p->lock);
-	p->total += more_total;
-	p->done += more_done;
-	p->moved += more_done;
+	p->done += bytes;
+	p->moved += bytes;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void progress_settle(struct progress *p)
+{
+	auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
+
+	pthread_mutex_lock(&p->lock);
+	p->settled = true;
+	erase(&out, p);
+	flush(p, &out);
+	if (p->uploads.dropped > 0)
+		line_locked(p, "info: and %" PRIu64 " more blobs", p->uploads.dropped);
+	if (p->retries.dropped > 0)
+		line_locked(p, "warning: %" PRIu64 " more retries", p->retries.dropped);
+	p->uploads.dropped = p->retries.dropped = 0;
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -478,19 +506,6 @@ struct progress *progress_new(const struct progress_config *cfg)
 	return p;
 }
 
-static void last_words(struct progress *p)
-{
-	auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
-
-	erase(&out, p);
-	flush(p, &out);
-	if (p->uploads.dropped > 0)
-		line_locked(p, "info: and %llu more blobs", (unsigned long long)p->uploads.dropped);
-	if (p->retries.dropped > 0)
-		line_locked(p, "warning: %llu more retries",
-			    (unsigned long long)p->retries.dropped);
-}
-
 void progress_free(struct progress *p)
 {
 	if (!p)
@@ -502,7 +517,7 @@ void progress_free(struct progress *p)
 	pthread_mutex_unlock(&p->lock);
 	if (p->ticking)
 		pthread_join(p->ticker, NULL);
-	last_words(p);
+	progress_settle(p);
 	map_release(&p->errors);
 	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->lock);

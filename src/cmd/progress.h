@@ -31,8 +31,10 @@ DEFINE_AUTO(progress_free, struct progress)
 struct transfer_sink *progress_sink(struct progress *p);
 // How many images there will be, where that is known before they are planned.
 void progress_expect(struct progress *p, uint64_t images);
-// Bytes outside of the engine: MORE are known to be needed, and done.
-void progress_add(struct progress *p, uint64_t more_total, uint64_t more_done);
+// Bytes that moved outside of the engine, of a total that nobody knows.
+void progress_add(struct progress *p, uint64_t bytes);
+// The work is over: the display goes, what was left out of the lines is counted.
+void progress_settle(struct progress *p);
 
 // A line of its own; the newline is added.
 void progress_line(struct progress *p, const char *fmt, ...) printf_like(2, 3);

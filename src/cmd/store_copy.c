@@ -4,6 +4,7 @@
 #include "data/gofmt.h"
 #include "util/clock.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,7 @@ static void on_object(void *arg, const char *repo, const struct digest *d, uint6
 	(void)d;
 	c->objects++;
 	c->bytes += size;
-	progress_add(c->progress, size, size);
+	progress_add(c->progress, size);
 }
 
 // Copying a folder onto itself would read what it is about to replace.
@@ -66,11 +67,11 @@ static int copy(struct setup *s, const char *from, const char *to, enum store_la
 	    open_store(&dst, s, to, STORE_WRITE, layout, e) < 0 ||
 	    store_copy(src, dst, on_object, &copied, e) < 0 || store_sync(dst, e) < 0)
 		return -1;
+	progress_settle(s->progress);
 	int64_t ns = (int64_t)(clock_us() - start) * 1000;
 
-	progress_line(s->progress, "info: Copied %llu objects, %s, in %s",
-		      (unsigned long long)copied.objects, gofmt_binary(copied.bytes).s,
-		      gofmt_duration(gofmt_round(ns, 10000000)).s);
+	progress_line(s->progress, "info: Copied %" PRIu64 " objects, %s, in %s", copied.objects,
+		      gofmt_binary(copied.bytes).s, gofmt_duration(gofmt_round(ns, 10000000)).s);
 	return 0;
 }
 

@@ -244,6 +244,41 @@ TEST(text_from_outside_cannot_steer_the_terminal)
 	screen_free(&s);
 }
 
+TEST(images_are_counted_also_where_nobody_knows_how_many_there_will_be)
+{
+	struct screen s;
+
+	screen_open(&s, true, 80, NULL);
+	event(&s, TRANSFER_IMAGE_DONE, 0);
+	event(&s, TRANSFER_IMAGE_PRESENT, 0);
+	progress_tick(s.p);
+	CHECK_STR(s.text, "0B, 2 images");
+	screen_free(&s);
+}
+
+TEST(once_settled_nothing_is_drawn_and_what_was_left_out_is_counted)
+{
+	struct screen s;
+
+	screen_open(&s, false, 0, NULL);
+	for (int i = 0; i < 100; i++)
+		event(&s, TRANSFER_BLOB_START, 1 << 20);
+	size_t before = s.size;
+
+	progress_settle(s.p);
+	CHECK_STR(s.text + before, "info: and 40 more blobs\n");
+	screen_free(&s);
+	screen_open(&s, true, 80, NULL);
+	progress_add(s.p, 1000);
+	progress_tick(s.p);
+	progress_settle(s.p);
+	now_us += 1000000;
+	progress_tick(s.p);
+	fflush(s.file);
+	CHECK_STR(s.text, "1kB\r\033[K");
+	screen_free(&s);
+}
+
 TEST(an_interruption_is_acknowledged)
 {
 	struct screen s;
