@@ -11,10 +11,7 @@
 
 enum { URLS_MAX = 100 };
 
-// A manifest of DESCRIPTORS_MAX descriptors with platform and annotations stays below this.
-#define MANIFEST_VALUES_MAX ((size_t)400000)
-
-static const struct json_limits limits = {MANIFEST_MAX, MANIFEST_VALUES_MAX, JSON_DEPTH_MAX};
+static const struct json_limits limits = {MANIFEST_MAX, JSON_VALUES_MAX, JSON_DEPTH_MAX};
 
 static const struct {
 	const char *media_type;

@@ -7,12 +7,23 @@
 #include <assert.h>
 #include <string.h>
 
+// A first component in capitals is a host by the grammar; without a dot it is read as a folder.
+static bool valid_in_lower_case(const char *repository)
+{
+	auto_free char *lower = xstrdup(repository);
+
+	for (char *c = lower; *c && *c != '/'; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c += 'a' - 'A';
+	return repository_valid(lower);
+}
+
 static void check_parts(const struct reference *r, unsigned flags)
 {
 	auto_free char *path = reference_file_path(r);
 	auto_free char *wire = reference_wire_repository(r);
 
-	assert(!*r->repository || repository_valid(r->repository));
+	assert(!*r->repository || valid_in_lower_case(r->repository));
 	assert(!*r->tag || tag_valid(r->tag) || (flags & REF_WILDCARD));
 	assert(path[0] != '/' && !strstr(path, ".."));
 	assert(strlen(wire) >= strlen(r->repository));

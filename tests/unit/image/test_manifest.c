@@ -173,7 +173,7 @@ TEST(nothing_from_outside_decides_our_memory)
 		{"{\"schemaVersion\":2,\"x\":", "[", 40,
 		 "manifest of x: JSON nested more than 32 levels deep"},
 		{"{\"schemaVersion\":2,\"x\":[", "0,", 500000,
-		 "manifest of x: JSON of more than 400000 values"},
+		 "manifest of x: JSON of more than 200000 values"},
 		{"{\"schemaVersion\":2," CONFIG ",\"layers\":[" LAYER, "," LAYER, 10000,
 		 "manifest of x: layers: more than 10000 entries"},
 		{"", " ", (8 << 20) + 1, "manifest of x: more than 8388608 bytes of JSON"},

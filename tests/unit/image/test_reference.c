@@ -165,6 +165,7 @@ TEST(references_split_and_print_back)
 		 NULL},
 		{"[2001:db8::1]/a", REF_REGISTRY, "[2001:db8::1]", "a", "", "[2001:db8::1]/a",
 		 NULL},
+		{"HOST/a", REF_REGISTRY, "", "HOST/a", "", "HOST/a", NULL},
 		{"Host.example/a", REF_REGISTRY, "Host.example", "a", "", "Host.example/a", NULL},
 		{"file://a/b:v1", REF_FILE, "", "a/b", "v1", "file://a/b:v1", "a/b"},
 		{"file:///a/b:v1", REF_FILE, "", "a/b", "v1", "file://a/b:v1", "a/b"},

@@ -434,6 +434,7 @@ TEST(a_helper_may_give_a_token_or_nothing)
 	auto_free char *same =
 		put_helper("none", "echo 'credentials not found in native keychain'; exit 1");
 
+	CHECK_STR(same, path);
 	set("PATH", path);
 	put("a.json", "{\"credHelpers\":{\"t\":\"token\",\"n\":\"none\"}}", 0600);
 	auto_of(credentials_free) struct credentials *c = load("a.json");
