@@ -134,7 +134,7 @@ TEST(requests_one_after_the_other_share_a_connection)
 	for (int i = 0; i < 10; i++) {
 		CHECK_INT(get_text(&f, "/x", HTTP_SMALL, text, sizeof(text), &e), 200);
 		CHECK_INT(get_text(&f, "/x", 0, text, sizeof(text), &e), 200);
-		http_exchange_free(get(&f, "/missing", 0, &e)); // body not read
+		http_exchange_free(get(&f, "/missing", HTTP_SMALL, &e)); // body not read
 	}
 	CHECK_INT(fake_server_requests(f.server), 30);
 	CHECK_INT(fake_server_connections(f.server), 1);
