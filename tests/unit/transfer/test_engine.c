@@ -483,6 +483,26 @@ TEST(a_sparse_list_that_is_refused_is_missing_by_name_and_not_failed)
 	CHECK(world_find(&w.events, "L: not mirrored to dst.example/x:v") >= 0);
 }
 
+TEST(a_list_above_one_that_is_missing_is_missing_too_when_it_is_refused)
+{
+	auto_world struct world w;
+	struct err e, refused = failure(ERR_NOT_FOUND, 404, "manifest unknown");
+	struct digest inner = world_digest("inner");
+	struct transfer_stats st;
+
+	world_init(&w);
+	world_start(&w);
+	memory_fail(w.dst, MEMORY_MANIFEST_PUT, 0, &refused);
+	CHECK_OK(world_add(&w, &(struct image){"a", "x", "outer", "v", NULL, NULL, 0, &inner, 1},
+			   &e));
+	CHECK_OK(world_add(
+		&w, &(struct image){"a", "x", "inner", NULL, NULL, NULL, 0, NULL, 0, true}, &e));
+	CHECK_OK(transfer_run(w.t, NULL, NULL, &e));
+	transfer_stats(w.t, &st);
+	CHECK_INT(st.missing, 2);
+	CHECK_INT(st.failed, 0);
+}
+
 TEST(an_ordinary_manifest_that_is_refused_has_failed)
 {
 	auto_world struct world w;
@@ -580,7 +600,7 @@ static void run_planner(struct planner *p, struct world *w, bool fails)
 	transfer_spawn(w->t, w->src, plan_slowly, p);
 }
 
-TEST(blobs_move_while_planning_is_open_and_manifests_do_not)
+TEST(blobs_move_while_planning_is_open)
 {
 	auto_world struct world w;
 	struct planner p;
@@ -591,6 +611,41 @@ TEST(blobs_move_while_planning_is_open_and_manifests_do_not)
 	run_planner(&p, &w, false);
 	CHECK_OK(transfer_run(w.t, NULL, NULL, &e));
 	CHECK_INT(p.puts_while_open, 0);
+}
+
+struct long_planning {
+	struct world *w;
+	int left;
+	size_t puts;
+};
+
+// The lanes take turns: whatever may run gets its turn between two of these.
+static int plan_long(struct transfer *t, void *arg, struct err *e)
+{
+	struct long_planning *p = arg;
+
+	(void)e;
+	p->puts = memory_calls(p->w->dst, MEMORY_MANIFEST_PUT);
+	if (p->left-- > 0)
+		transfer_spawn(t, NULL, plan_long, p);
+	return 0;
+}
+
+TEST(a_manifest_that_is_ready_waits_for_the_end_of_planning)
+{
+	auto_world struct world w;
+	struct err e;
+	struct long_planning p = {.w = &w, .left = 20};
+
+	world_init(&w);
+	w.cfg.workers = 1;
+	world_start(&w);
+	struct descriptor d = world_blob(&w, "a", "layer");
+
+	CHECK_OK(world_add(&w, &(struct image){"a", "x", "M", "v", NULL, &d, 1}, &e));
+	transfer_spawn(w.t, NULL, plan_long, &p);
+	CHECK_OK(transfer_run(w.t, NULL, NULL, &e));
+	CHECK_INT(p.puts, 0);
 	CHECK_INT(memory_calls(w.dst, MEMORY_MANIFEST_PUT), 1);
 }
 
@@ -849,6 +904,8 @@ TEST(cancelling_ends_the_run_at_once)
 	CHECK_FAILS(transfer_run(w.t, NULL, NULL, &e));
 	CHECK_INT(e.kind, ERR_CANCELLED);
 	CHECK_INT(memory_calls(w.dst, MEMORY_BLOB_PUT), 1);
+	CHECK(!memory_has_blob(world_dst(&w, "x"), &pair[0].digest));
+	CHECK(!memory_has_blob(world_dst(&w, "x"), &pair[1].digest));
 	CHECK_INT(memory_calls(w.dst, MEMORY_MANIFEST_PUT), 0);
 	CHECK_INT(w.counts[TRANSFER_FAILED], 0);
 }
@@ -928,6 +985,43 @@ TEST(no_more_tasks_run_than_the_limiters_let_in_and_all_of_them_end)
 	CHECK(limiter_try(out));
 }
 
+struct guest {
+	struct limiter *limiter;
+	int left;
+};
+
+static int stay_a_while(struct transfer *t, void *arg, struct err *e)
+{
+	struct guest *g = arg;
+
+	(void)e;
+	if (g->left-- > 0)
+		transfer_spawn(t, NULL, stay_a_while, g);
+	else
+		limiter_leave(g->limiter, 0);
+	return 0;
+}
+
+// One worker: between two of the guest's tasks the blob has been tried and found no room.
+TEST(a_task_that_found_no_room_runs_when_somebody_leaves)
+{
+	auto_of(limiter_free) struct limiter *l = limiter_new(1);
+	struct guest g = {l, 20};
+	auto_world struct world w;
+	struct err e;
+
+	world_init(&w);
+	w.cfg.workers = 1;
+	memory_set_limiter(w.dst, l);
+	CHECK(limiter_try(l));
+	world_start(&w);
+	make_pair(&w, "a");
+	CHECK_OK(world_add(&w, &(struct image){"a", "x", "M", "v", NULL, pair, 2}, &e));
+	transfer_spawn(w.t, NULL, stay_a_while, &g);
+	CHECK_OK(transfer_run(w.t, NULL, NULL, &e));
+	CHECK_INT(w.counts[TRANSFER_IMAGE_DONE], 1);
+}
+
 TEST(a_registry_without_room_does_not_hold_up_another)
 {
 	auto_of(limiter_free) struct limiter *none = limiter_new(1);
@@ -949,44 +1043,62 @@ TEST(a_registry_without_room_does_not_hold_up_another)
 	CHECK_INT(memory_calls(w.dst, MEMORY_BLOB_PUT), 0);
 }
 
-struct planned_place {
-	atomic_int *others;
-	atomic_bool *mixed;
-	atomic_int now;
+struct turns {
+	struct place *places[2];
+	int last, switches, n;
 };
 
-// Notices whether a task of another place is running.
-static int plan_alone(struct transfer *t, void *arg, struct err *e)
+static int turn_of(struct turns *turns, int which)
 {
-	struct planned_place *p = arg;
-
-	(void)t;
-	(void)e;
-	p->now++;
-	if (*p->others > 0)
-		*p->mixed = true;
-	p->now--;
+	turns->switches += turns->n++ > 0 && turns->last != which;
+	turns->last = which;
 	return 0;
 }
 
+static int plan_first(struct transfer *t, void *arg, struct err *e)
+{
+	(void)t;
+	(void)e;
+	return turn_of(arg, 0);
+}
+
+static int plan_second(struct transfer *t, void *arg, struct err *e)
+{
+	(void)t;
+	(void)e;
+	return turn_of(arg, 1);
+}
+
+static int plan_both(struct transfer *t, void *arg, struct err *e)
+{
+	struct turns *turns = arg;
+
+	(void)e;
+	for (int i = 0; i < 3; i++) {
+		transfer_spawn(t, turns->places[0], plan_first, turns);
+		transfer_spawn(t, turns->places[1], plan_second, turns);
+	}
+	return 0;
+}
+
+// One worker, so that the order of the tasks tells whose turn it was.
 TEST(no_more_registries_are_planned_at_a_time_than_allowed)
 {
-	auto_world struct world w;
-	struct err e;
-	atomic_bool mixed = false;
-	struct planned_place a = {.mixed = &mixed}, b = {.mixed = &mixed};
+	for (int max = 0; max < 2; max++) {
+		auto_world struct world w;
+		struct err e;
 
-	a.others = &b.now;
-	b.others = &a.now;
-	world_init(&w);
-	w.cfg.max_registries = 1;
-	world_start(&w);
-	for (int i = 0; i < 500; i++) {
-		transfer_spawn(w.t, w.src, plan_alone, &a);
-		transfer_spawn(w.t, w.dst, plan_alone, &b);
+		world_init(&w);
+		struct turns turns = {.places = {w.src, w.dst}};
+
+		w.cfg.workers = 1;
+		w.cfg.max_registries = max;
+		world_start(&w);
+		transfer_spawn(w.t, NULL, plan_both, &turns);
+		CHECK_OK(transfer_run(w.t, NULL, NULL, &e));
+		CHECK_INT(turns.n, 6);
+		CHECK_INT(turns.switches, max == 1 ? 1 : 5);
 	}
-	CHECK_OK(transfer_run(w.t, NULL, NULL, &e));
-	CHECK(!mixed);
 }
 
 TEST(an_unreachable_destination_is_told_once_and_not_asked_for_ever)
