@@ -57,7 +57,8 @@ int folder_list(int root, const char *path,
 		int (*fn)(void *arg, const struct folder_entry *entry, struct err *e), void *arg,
 		struct err *e) must_check;
 // Writes NAME in DIR whole or not at all, durably.
-int file_replace(int dir, const char *name, struct str bytes, struct err *e) must_check;
+int file_replace(struct store *s, int dir, const char *name, struct str bytes, struct err *e)
+	must_check;
 // Removes what DIR holds and DIR itself, one level deep.
 void folder_remove(int root, const char *path);
 

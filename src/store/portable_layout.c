@@ -375,7 +375,7 @@ static int portable_seal(struct store *s, struct err *e)
 	}
 	p->ix.sequence++;
 	records_seal_text(&p->ix, &text);
-	if (file_replace(s->state_fd, "seal", buf_str(&text), e) < 0)
+	if (file_replace(s, s->state_fd, "seal", buf_str(&text), e) < 0)
 		return err_wrap(e, "cannot seal '%s'", s->dir);
 	syncfs(s->state_fd);
 	p->ix.sealed = true;
@@ -406,7 +406,7 @@ static int write_mirror_txt(struct store *s, struct err *e)
 {
 	if (faccessat(s->dir_fd, "MIRROR.txt", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
-	return file_replace(s->dir_fd, "MIRROR.txt", STR(mirror_txt), e);
+	return file_replace(s, s->dir_fd, "MIRROR.txt", STR(mirror_txt), e);
 }
 
 static int portable_open(struct store *s, struct buf *notice, struct err *e)

@@ -16,7 +16,11 @@
 #include <sys/random.h>
 #include <sys/vfs.h>
 
-enum { FORMAT_MAX = 256, FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
+enum {
+	FORMAT_MAX = 256,
+	PROBE_TRIES = 16,
+	FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW
+};
 
 static const struct layout *const layouts[] = {&layout_oc, &layout_portable};
 
@@ -34,22 +38,21 @@ static char *random_name(void)
 	return xstrdup(hex);
 }
 
-int file_replace(int dir, const char *name, struct str bytes, struct err *e)
+int file_replace(struct store *s, int dir, const char *name, struct str bytes, struct err *e)
 {
-	auto_free char *suffix = random_name();
-	auto_free char *tmp = xasprintf("%s.%s", name, suffix);
-	auto_fd int fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	auto_free char *file = NULL;
+	auto_fd int fd = stage_temp(s, &file, e);
 
 	if (fd < 0)
-		return err_os(e, ERR_IO, "cannot create '%s'", name);
+		return -1;
 	if (fs_write_all(fd, bytes.p, bytes.n, name, e) == 0) {
-		if (fdatasync(fd) == 0 && renameat(dir, tmp, dir, name) == 0) {
+		if (fdatasync(fd) == 0 && renameat(s->state_fd, file, dir, name) == 0) {
 			fsync(dir);
 			return 0;
 		}
 		err_os(e, ERR_IO, "cannot write '%s'", name);
 	}
-	unlinkat(dir, tmp, 0);
+	unlinkat(s->state_fd, file, 0);
 	return -1;
 }
 
@@ -87,22 +90,69 @@ static bool can_create(int dir, const char *name)
 	return fd >= 0;
 }
 
-static int probe(struct store *s, struct ability *ret, struct err *e)
+#define PROBE_PREFIX ".ferry-"
+
+// Those of dead processes.
+static int remove_dead_probe(void *arg, const struct folder_entry *entry, struct err *e)
 {
-	auto_free char *suffix = random_name();
-	auto_free char *name = xasprintf(".ferry-%s", suffix);
+	struct store *s = arg;
+
+	(void)e;
+	if (entry->type != DT_DIR || !starts_with(entry->name, PROBE_PREFIX))
+		return 0;
+	auto_fd int fd = openat(s->dir_fd, entry->name, FOLDER_FLAGS);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		folder_remove(s->dir_fd, entry->name);
+	return 0;
+}
+
+static bool exists(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int try_names(struct store *s, const char *folder, struct ability *ret, bool *ret_valid,
+		     struct err *e)
+{
 	auto_fd int fd = -1;
 	struct stat st;
 
-	if (mkdirat(s->dir_fd, name, 0700) < 0 ||
-	    (fd = openat(s->dir_fd, name, FOLDER_FLAGS)) < 0 || fstat(fd, &st) < 0)
+	if (mkdirat(s->dir_fd, folder, 0700) < 0)
+		return not_writable(s, s->dir_fd, e);
+	fd = openat(s->dir_fd, folder, FOLDER_FLAGS);
+	*ret_valid = fd >= 0 && fstat(fd, &st) == 0;
+	if (!*ret_valid)
+		return 0;
+	flock(fd, LOCK_EX | LOCK_NB);
+	if (!can_create(fd, "x") && exists(s->dir_fd, folder))
 		return not_writable(s, s->dir_fd, e);
 	ret->uid = st.st_uid;
 	ret->colon = can_create(fd, "a:b");
 	ret->symlinks = symlinkat("a:b", fd, "link") == 0;
-	ret->cases = can_create(fd, "x") && can_create(fd, "X");
-	folder_remove(s->dir_fd, name);
+	ret->cases = can_create(fd, "X");
+	// Unless another process took it for a dead one's.
+	*ret_valid = exists(fd, "x");
 	return 0;
+}
+
+static int probe(struct store *s, struct ability *ret, struct err *e)
+{
+	struct err ignored;
+	bool valid = false;
+
+	if (folder_list(s->dir_fd, "", remove_dead_probe, s, &ignored) < 0)
+		trace("store", "%s", ignored.text);
+	for (int i = 0; i < PROBE_TRIES && !valid; i++) {
+		auto_free char *suffix = random_name();
+		auto_free char *folder = xasprintf(PROBE_PREFIX "%s", suffix);
+		int r = try_names(s, folder, ret, &valid, e);
+
+		folder_remove(s->dir_fd, folder);
+		if (r < 0)
+			return -1;
+	}
+	return valid ? 0 : err_set(e, ERR_IO, "cannot find out what '%s' can hold", s->dir);
 }
 
 static const char *filesystem_name(int fd)
@@ -304,7 +354,7 @@ static int write_format(struct store *s, struct err *e)
 
 	if (faccessat(s->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
-	return file_replace(s->state_fd, "format", str_of(text), e);
+	return file_replace(s, s->state_fd, "format", str_of(text), e);
 }
 
 static int prepare_state(struct store *s, struct err *e)
