@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "mirror/paper.h"
 #include "mirror/resolve.h"
 
 // Lists in lists: how deep, and how many manifests one image may have.
@@ -571,10 +572,17 @@ static void not_opened(const char *name, struct err *e)
 		err_wrap(e, "unable to open %s", name);
 }
 
+static struct repo *open_destination(struct planner *p, const struct reference *ref, struct err *e)
+{
+	if (p->opt->transfer.dry_run && ref->type == REF_FILE)
+		return paper_repo(p->paper, ref);
+	return places_repo(p->places, ref, true, e);
+}
+
 static struct plan_destination *destination_of(struct planner *p, const struct reference *ref,
 					       struct err *e)
 {
-	struct repo *repo = places_repo(p->places, ref, true, e);
+	struct repo *repo = open_destination(p, ref, e);
 	auto_free char *printed = reference_print_repository(ref);
 
 	if (!repo) {
@@ -675,6 +683,7 @@ int planner_init(struct planner *p, const struct mirror_options *opt, struct tra
 	const char *pattern = opt->filter_by_os;
 
 	*p = (struct planner){.opt = opt, .t = t, .places = places};
+	p->paper = paper_new();
 	pthread_mutex_init(&p->lock, NULL);
 	p->filter_given = pattern != NULL;
 	if (!pattern && !opt->keep_manifest_list)
@@ -719,5 +728,6 @@ void planner_release(struct planner *p)
 	map_release(&p->place_of);
 	map_release(&p->planned);
 	platform_filter_free(p->filter);
+	place_free(p->paper);
 	pthread_mutex_destroy(&p->lock);
 }

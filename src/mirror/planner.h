@@ -53,6 +53,7 @@ struct planner {
 	const struct mirror_options *opt;
 	struct transfer *t;
 	struct places *places;
+	struct place *paper;            // file:// destinations of a dry run
 	struct platform_filter *filter; // NULL: everything is carried whole
 	const char *filter_text;
 	bool filter_given;

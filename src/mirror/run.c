@@ -329,7 +329,7 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	cfg.sink = &sink.base;
 	for (size_t i = 0; i < m->n; i++)
 		cfg.hold_blobs |= opt->check_space && m->v[i].dst.type == REF_FILE;
-	auto_of(transfer_free) struct transfer *t = transfer_new(&cfg);
+	struct transfer *t = transfer_new(&cfg);
 	int r = planner_init(&plan, opt, t, places, e);
 
 	if (r == 0)
@@ -339,6 +339,7 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	if (visit && opt->transfer.dry_run)
 		transfer_visit_plan(t, visit);
 	*ret = result;
+	transfer_free(t); // before what its plan points at
 	planner_release(&plan);
 	mappings_release(&expanded);
 	return r;

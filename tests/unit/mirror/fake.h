@@ -14,6 +14,7 @@ struct fake {
 	// "add dst.io/a sha256:… tags=v1 blobs=2 children=0 present sparse", "present …", "missing
 	// …", "notice …", in order
 	struct strlist log;
+	size_t opened_for_writing; // calls of places_repo
 };
 #define auto_fake __attribute__((cleanup(fake_release)))
 void fake_init(struct fake *f);

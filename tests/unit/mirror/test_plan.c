@@ -161,6 +161,20 @@ TEST(force_and_dry_run_never_ask_the_destination)
 	}
 }
 
+TEST(a_dry_run_opens_no_folder)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	struct mirror_options dry = {.transfer = {.dry_run = true}, .check_space = true};
+
+	fake_init(&f);
+	struct digest d = fake_image(fake_repo(&f, "src.io/a"), "one", "v1");
+
+	REQUIRE_OK(RUN(&f, &dry, &r, "src.io/a:v1", "file://b/c"));
+	CHECK_LOGGED(&f, "add file:///b/c %s tags=v1 blobs=2", d.text);
+	CHECK_INT((long long)f.opened_for_writing, 0);
+}
+
 static struct digest three(struct repo *r, struct digest children[3], const char *tag)
 {
 	children[0] = fake_image(r, "amd64", NULL);
