@@ -5,6 +5,7 @@
 #include "cmd/flags.h"
 #include "cmd/help.h"
 #include "cmd/options.h"
+#include "cmd/progress.h"
 #include "data/gofmt.h"
 #include "util/mem.h"
 #include "util/trace.h"
@@ -227,7 +228,13 @@ static int status_of(const struct err *e)
 
 static void report(const struct cmd_io *io, const struct err *e)
 {
-	fprintf(io->err, "%s%s\n", starts_with(e->text, "error: ") ? "" : "error: ", e->text);
+	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+
+	if (e->kind == ERR_CANCELLED) // what was being done then is of no interest
+		buf_puts(&text, "interrupted");
+	else
+		text_clean(&text, str_of(e->text));
+	fprintf(io->err, "%s%s\n", starts_with(text.p, "error: ") ? "" : "error: ", text.p);
 }
 
 int cmd_main(const struct cmd_io *io, int argc, char **argv)

@@ -15,7 +15,8 @@
 
 // The reference prints a line for every upload that it does not do from memory.
 enum { BIG_BLOB = 16 * 1024 };
-enum { RATE_SAMPLES = 12, RATE_STEP_US = 500 * 1000, SECOND_US = 1000 * 1000 };
+enum { RATE_SAMPLES = 12, RATE_STEP_US = 500 * 1000, RATE_FROM_US = 2000 * 1000 };
+enum { SECOND_US = 1000 * 1000 };
 enum { DRAW_US = 100 * 1000, SUMMARY_US = 10 * SECOND_US };
 enum { ERRORS_MAX = 4096, COLUMNS_DEFAULT = 80, BAR_WIDTH = 20, BAR_FROM_COLUMNS = 90 };
 enum { LEFT_MAX_S = 100 * 3600 }; // beyond, the guess is worth nothing
@@ -103,7 +104,7 @@ static void sample(struct progress *p, uint64_t now)
 	p->nsamples += p->nsamples < RATE_SAMPLES;
 }
 
-// Bytes a second over the last seconds; 0 when there is nothing to tell yet.
+// Bytes a second over the last seconds; 0 when there is too little to go by.
 static double rate(const struct progress *p, uint64_t now)
 {
 	if (p->nsamples == 0)
@@ -111,7 +112,7 @@ static double rate(const struct progress *p, uint64_t now)
 	const struct sample *oldest =
 		&p->samples[(p->next_sample + RATE_SAMPLES - p->nsamples) % RATE_SAMPLES];
 
-	if (now - oldest->at < SECOND_US / 2)
+	if (now - oldest->at < RATE_FROM_US)
 		return 0;
 	return (double)(p->moved - oldest->bytes) * SECOND_US / (double)(now - oldest->at);
 }

@@ -4,6 +4,7 @@
 #include "tap.h"
 #include "util/mem.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 static uint64_t now_us;
@@ -277,6 +278,37 @@ TEST(once_settled_nothing_is_drawn_and_what_was_left_out_is_counted)
 	fflush(s.file);
 	CHECK_STR(s.text, "1kB\r\033[K");
 	screen_free(&s);
+}
+
+enum { WRITERS = 4, LINES_EACH = 500 };
+
+static void *write_lines(void *arg)
+{
+	for (int i = 0; i < LINES_EACH; i++)
+		progress_line(arg, "%s", "one whole line");
+	return NULL;
+}
+
+TEST(lines_of_many_threads_never_tear)
+{
+	struct screen s = {0};
+	pthread_t threads[WRITERS];
+	size_t whole = 0;
+
+	s.file = open_memstream(&s.text, &s.size);
+	s.p = progress_new(&(struct progress_config){.out = s.file, .live = true, .ticker = true});
+	event(&s, TRANSFER_PLANNED, 1000);
+	for (size_t i = 0; i < WRITERS; i++)
+		pthread_create(&threads[i], NULL, write_lines, s.p);
+	for (size_t i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	progress_free(s.p);
+	fflush(s.file);
+	for (const char *at = s.text; (at = strstr(at, "one whole line\n")); at++)
+		whole++;
+	CHECK_INT(whole, WRITERS * LINES_EACH);
+	fclose(s.file);
+	free(s.text);
 }
 
 TEST(an_interruption_is_acknowledged)
