@@ -42,8 +42,9 @@ struct registry {
 
 // What this run has learnt about one repository.
 struct repository_memo {
-	bool name_unknown, asked; // asked: for the name, by the tag list
-	bool writable;            // a destination: tokens ask for pull and push from the start
+	bool name_unknown;
+	bool asking, asked; // for the name, by the tag list
+	bool writable;      // a destination: tokens ask for pull and push from the start
 	bool probed;
 };
 struct repository_memo *registry_memo(struct registry *r, const char *repository); // lock held

@@ -75,44 +75,6 @@ struct repository_memo *registry_memo(struct registry *r, const char *repository
 	return entry->ptr;
 }
 
-// Only the tag list says NAME_UNKNOWN everywhere: for a manifest, docker-registry answers
-// MANIFEST_UNKNOWN whether the repository exists or not.
-static void ask_for_name(struct registry *r, const char *repository)
-{
-	struct err ignored; // no answer: the repository may exist
-	auto_free char *url = registry_url(r, &ignored, "%s/tags/list?n=1", repository);
-
-	if (!url)
-		return;
-	struct call call = {
-		.method = "GET", .url = url, .repository = repository, .flags = HTTP_SMALL};
-	auto_of(http_exchange_free) struct http_exchange *x = registry_send(r, &call, &ignored);
-
-	if (!x)
-		return;
-	if (http_success(http_status(x)))
-		http_drain(x);
-	else
-		registry_failed(r, repository, x, &ignored);
-}
-
-bool registry_repository_fresh(struct registry *r, const char *repository)
-{
-	pthread_mutex_lock(&r->lock);
-	struct repository_memo *memo = registry_memo(r, repository);
-	bool ask = !memo->name_unknown && !memo->asked;
-
-	memo->asked = true;
-	pthread_mutex_unlock(&r->lock);
-	if (ask)
-		ask_for_name(r, repository);
-	pthread_mutex_lock(&r->lock);
-	bool fresh = registry_memo(r, repository)->name_unknown;
-
-	pthread_mutex_unlock(&r->lock);
-	return fresh;
-}
-
 bool http_success(int status)
 {
 	return status >= 200 && status < 300;
@@ -324,9 +286,10 @@ struct http_exchange *registry_send(struct registry *r, const struct call *c, st
 	return x;
 }
 
-// Asks for the tags of a destination: wrong credentials show before the first byte moves, and an
-// unknown name spares every question about what is already there.
-static int look_at_repository(struct registry *r, const char *repository, struct err *e)
+// Asks for the tags of REPOSITORY and keeps in mind whether there is such a name. Only the tag list
+// says NAME_UNKNOWN everywhere: for a manifest, docker-registry answers MANIFEST_UNKNOWN whether
+// the repository exists or not. Any answer but a 401 is fine: pushing tells more.
+static int ask_for_name(struct registry *r, const char *repository, struct err *e)
 {
 	auto_free char *url = registry_url(r, e, "%s/tags/list?n=1", repository);
 
@@ -336,24 +299,45 @@ static int look_at_repository(struct registry *r, const char *repository, struct
 		.method = "GET",
 		.url = url,
 		.repository = repository,
-		.push = true,
 		.flags = HTTP_SMALL,
 	};
 	auto_of(http_exchange_free) struct http_exchange *x = registry_send(r, &call, e);
+	struct err answer;
 
 	if (!x)
 		return -1;
-	struct err answer;
-
-	if (http_success(http_status(x))) {
-		http_drain(x);
+	if (http_success(http_status(x)))
 		return 0;
-	}
 	registry_failed(r, repository, x, &answer);
 	if (http_status(x) != 401)
-		return 0; // pushing tells more
+		return 0;
 	*e = answer;
 	return -1;
+}
+
+bool registry_repository_fresh(struct registry *r, const char *repository)
+{
+	struct err ignored; // no answer: the repository may exist
+
+	pthread_mutex_lock(&r->lock);
+	struct repository_memo *memo = registry_memo(r, repository);
+
+	while (memo->asking)
+		pthread_cond_wait(&r->changed, &r->lock);
+	if (!memo->asked && !memo->name_unknown) {
+		memo->asking = true;
+		pthread_mutex_unlock(&r->lock);
+		if (ask_for_name(r, repository, &ignored) < 0)
+			trace("registry", "%s/%s: %s", r->host, repository, ignored.text);
+		pthread_mutex_lock(&r->lock);
+		memo->asking = false;
+		memo->asked = true;
+		pthread_cond_broadcast(&r->changed);
+	}
+	bool fresh = memo->name_unknown;
+
+	pthread_mutex_unlock(&r->lock);
+	return fresh;
 }
 
 int registry_probe(struct registry *r, const char *repository, bool write, struct err *e)
@@ -370,10 +354,10 @@ int registry_probe(struct registry *r, const char *repository, bool write, struc
 	pthread_mutex_unlock(&r->lock);
 	if (done)
 		return 0;
-	if (auth_prepare(r, repository, e) < 0 || look_at_repository(r, repository, e) < 0)
+	if (auth_prepare(r, repository, e) < 0 || ask_for_name(r, repository, e) < 0)
 		return -1;
 	pthread_mutex_lock(&r->lock);
-	registry_memo(r, repository)->probed = true;
+	memo->probed = memo->asked = true;
 	pthread_mutex_unlock(&r->lock);
 	return 0;
 }

@@ -398,6 +398,8 @@ static int locate(struct upload *u, struct err *e)
 		return -1;
 	int status = http_status(x);
 
+	if (retry_status(status))
+		return registry_failed(u->r, u->repository, x, e);
 	http_drain(x);
 	if (read_position(u, x))
 		return 0;

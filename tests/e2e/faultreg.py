@@ -93,6 +93,8 @@ class Connection:
 
     def run(self):
         try:
+            if self.file.peek(1)[:1] == b"\x16":  # a TLS client at the wrong door
+                self.reset()
             while self.one():
                 self.served += 1
         except (Gone, OSError, ValueError):
@@ -139,9 +141,15 @@ class Connection:
         try:
             self.misbehave() or self.route()
         finally:
+            self.note()
+        return self.headers.get("connection", "").lower() != "close"
+
+    def note(self):
+        """Logs the request; before it is answered, so that whoever has the answer finds it logged."""
+        if self.entry:
             self.entry["in"] = self.received
             self.s.note(self.entry)
-        return self.headers.get("connection", "").lower() != "close"
+            self.entry = None
 
     def who_asks(self):
         kind, _, value = self.headers.get("authorization", "-").partition(" ")
@@ -175,6 +183,8 @@ class Connection:
     def answer(self, status, headers=(), body=b""):
         self.read_body(lambda piece: None)
         self.entry["status"] = status
+        if not self.path.startswith("/_"):
+            self.note()
         if self.fault == "latecut":
             self.reset()
         out = [f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}"]
