@@ -221,12 +221,15 @@ static void remove_other_shape(int dir, const struct staged *it)
 {
 	const char *hex = digest_hex(&it->digest);
 
-	if (it->pieces)
-		unlinkat(dir, hex, 0);
+	bool found = it->pieces && unlinkat(dir, hex, 0) == 0;
+
 	for (unsigned i = it->pieces; i < STORE_PIECES_MAX; i++) {
 		auto_free char *name = piece_name(hex, STORE_PIECES_MAX, i);
 
-		if (unlinkat(dir, name, 0) < 0)
+		// Nearly always there is nothing; but if there is, pieces may be missing between.
+		if (unlinkat(dir, name, 0) == 0)
+			found = true;
+		else if (!found)
 			return;
 	}
 }

@@ -160,15 +160,19 @@ static const char *filesystem_name(int fd)
 	static const struct {
 		uint32_t magic;
 		const char *name;
-	} known[] = {{0x2011bab0, "exFAT"}, {0x4d44, "FAT"},     {0x5346544e, "NTFS"},
-		     {0x7366746e, "NTFS"},  {0xff534d42, "SMB"}, {0xfe534d42, "SMB"},
-		     {0x65735546, "FUSE"}};
+	} known[] = {{0x2011bab0, "exFAT"},
+		     {0x4d44, "FAT"},
+		     {0x5346544e, "NTFS"},
+		     {0x7366746e, "NTFS"},
+		     {0xff534d42, "SMB"},
+		     {0xfe534d42, "SMB"},
+		     {0x65735546, "a FUSE filesystem"}};
 	struct statfs v;
 
 	for (size_t i = 0; fstatfs(fd, &v) == 0 && i < ARRAY_SIZE(known); i++)
 		if ((uint32_t)v.f_type == known[i].magic)
 			return known[i].name;
-	return "its filesystem";
+	return "a filesystem";
 }
 
 // The reason why the oc layout is impossible; NULL when it is possible.
@@ -272,16 +276,17 @@ static int choose_layout(struct store *s, enum store_layout wanted, struct buf *
 		s->kind = obstacle ? STORE_LAYOUT_PORTABLE : STORE_LAYOUT_OC;
 	s->layout = layout_of(s->kind);
 	if (s->kind == STORE_LAYOUT_OC && obstacle)
-		return err_set(e, ERR_UNSUPPORTED,
-			       "'%s' cannot hold the oc layout: %s %s; use --layout=portable",
-			       s->dir, filesystem_name(s->dir_fd), obstacle);
+		return err_set(
+			e, ERR_UNSUPPORTED,
+			"'%s' cannot hold the oc layout: it is on %s, which %s; use --layout=portable",
+			s->dir, filesystem_name(s->dir_fd), obstacle);
 	if (s->kind == STORE_LAYOUT_PORTABLE && tree) {
 		s->layout = &layout_oc;
 		return other_layout(s, STORE_LAYOUT_PORTABLE, e);
 	}
 	if (s->kind == STORE_LAYOUT_PORTABLE && wanted == STORE_LAYOUT_AUTO)
-		buf_printf(notice, "%s of '%s' %s: writing the portable layout",
-			   filesystem_name(s->dir_fd), s->dir, obstacle);
+		buf_printf(notice, "'%s' is on %s, which %s: writing the portable layout", s->dir,
+			   filesystem_name(s->dir_fd), obstacle);
 	return 0;
 }
 
