@@ -48,7 +48,7 @@ struct progress {
 	uint64_t drawn_at, summary_at;
 	uint64_t total, done, moved; // bytes: planned; there or moved; moved
 	uint64_t blobs, blobs_done, active;
-	uint64_t expected, images, images_done;
+	uint64_t images, images_done; // planned; done, where also those count that need no plan
 	struct sample samples[RATE_SAMPLES];
 	size_t nsamples, next_sample;
 	struct bucket uploads, retries;
@@ -134,13 +134,11 @@ static void bar(struct buf *ret, uint64_t done, uint64_t total)
 
 static void describe_images(struct buf *ret, const struct progress *p)
 {
-	uint64_t total = p->images > p->expected ? p->images : p->expected;
-
-	if (p->images_done == 0 && total == 0)
+	if (p->images_done == 0 && p->images == 0)
 		return;
 	buf_printf(ret, ", %" PRIu64, p->images_done);
-	if (total >= p->images_done)
-		buf_printf(ret, " of %" PRIu64, total);
+	if (p->images >= p->images_done)
+		buf_printf(ret, " of %" PRIu64, p->images);
 	buf_puts(ret, " images");
 }
 
@@ -390,8 +388,11 @@ static void event_locked(struct progress *p, const struct transfer_event *ev)
 	case TRANSFER_RETRIED:
 		retry_locked(p, ev->text, ev->error, 0);
 		break;
+	case TRANSFER_IMAGE_PRESENT: // was never planned
+		p->images++;
+		p->images_done++;
+		break;
 	case TRANSFER_IMAGE_DONE:
-	case TRANSFER_IMAGE_PRESENT:
 		p->images_done++;
 		break;
 	case TRANSFER_MISSING:
@@ -419,13 +420,6 @@ static void on_event(struct transfer_sink *s, const struct transfer_event *ev)
 struct transfer_sink *progress_sink(struct progress *p)
 {
 	return &p->sink;
-}
-
-void progress_expect(struct progress *p, uint64_t images)
-{
-	pthread_mutex_lock(&p->lock);
-	p->expected = images;
-	pthread_mutex_unlock(&p->lock);
 }
 
 void progress_add(struct progress *p, uint64_t bytes)

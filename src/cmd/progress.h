@@ -29,8 +29,6 @@ void progress_free(struct progress *p); // the display is erased; NULL is fine
 DEFINE_AUTO(progress_free, struct progress)
 
 struct transfer_sink *progress_sink(struct progress *p);
-// How many images there will be, where that is known before they are planned.
-void progress_expect(struct progress *p, uint64_t images);
 // Bytes that moved outside of the engine, of a total that nobody knows.
 void progress_add(struct progress *p, uint64_t bytes);
 // The work is over: the display goes, what was left out of the lines is counted.
