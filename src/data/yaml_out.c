@@ -159,9 +159,12 @@ static bool is_blank_or_end(struct str s, size_t i)
 	return i >= s.n || strchr(" \t\r\n", s.p[i]) != NULL;
 }
 
+// U+2028 and U+2029 end lines in YAML 1.1, so they are escaped, too.
 static bool printable(uint32_t c)
 {
-	return c == '\n' || (c >= 0x20 && c < 0x7f) || (c >= 0xa0 && c != 0xfeff && c < 0xfffe);
+	if (c == 0x2028 || c == 0x2029 || c == 0xfeff)
+		return false;
+	return c == '\n' || (c >= 0x20 && c < 0x7f) || (c >= 0xa0 && c < 0xfffe) || c >= 0x10000;
 }
 
 struct looks {

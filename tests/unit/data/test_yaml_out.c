@@ -154,6 +154,7 @@ TEST(quoted_and_literal_text_reads_back)
 		{"it's: x", "k: 'it''s: x'\n"},
 		{"a\tb\"c\\\033\001", "k: \"a\\tb\\\"c\\\\\\e\\x01\"\n"},
 		{"\342\200\256", "k: \342\200\256\n"},
+		{"a\342\200\250b", "k: \"a\\Lb\"\n"},
 		{"a\nb", "k: |-\n  a\n  b\n"},
 		{"a\n\nb\n", "k: |\n  a\n\n  b\n"},
 		{"a\n\n", "k: |+\n  a\n\n"},
