@@ -101,7 +101,8 @@ static bool world_init(struct world *w, const char *auth, const char *const *arg
 				  .pool = w->pool,
 				  .user_agent = "test",
 				  .stall_seconds = 20,
-				  .retries = 2};
+				  .retries = 2,
+				  .insecure = true};
 
 	CHECK_OK(http_new(&w->net, &cfg, &e));
 	if (auth)
@@ -116,8 +117,12 @@ static void world_release(struct world *w)
 	http_free(w->net);
 	credentials_free(w->credentials);
 	slab_pool_free(w->pool);
-	kill(w->server, SIGKILL);
-	waitpid(w->server, NULL, 0);
+	if (w->server > 0) {
+		kill(w->server, SIGKILL);
+		waitpid(w->server, NULL, 0);
+	}
+	if (!*w->dir)
+		return;
 	auto_free char *cleanup = xasprintf("rm -rf '%s'", w->dir);
 
 	CHECK_INT(system(cleanup), 0);
@@ -125,7 +130,7 @@ static void world_release(struct world *w)
 #define auto_world __attribute__((cleanup(world_release)))
 
 #define REQUIRE_WORLD(w, auth, ...)                                  \
-	static const char *const args_[] = {__VA_ARGS__ NULL};       \
+	static const char *const args_[] = {__VA_ARGS__, NULL};      \
 	auto_world struct world w;                                   \
 	if (!world_init(&w, auth, args_)) {                          \
 		tap_report(false, "%s", "the server did not start"); \
@@ -283,7 +288,7 @@ enum { MIB = 1024 * 1024 };
 
 TEST(a_small_blob_costs_two_requests)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 
 	content_init(&c, &w, 1000);
@@ -296,7 +301,7 @@ TEST(a_small_blob_costs_two_requests)
 
 TEST(a_big_blob_costs_two_requests)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 
 	content_init(&c, &w, 20 * MIB + 17);
@@ -310,7 +315,7 @@ TEST(a_big_blob_costs_two_requests)
 
 TEST(an_empty_blob_is_a_blob)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 
 	content_init(&c, &w, 0);
@@ -323,7 +328,7 @@ TEST(an_empty_blob_is_a_blob)
 
 TEST(an_upload_goes_on_where_it_was_cut)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 
 	content_init(&c, &w, 30 * MIB);
@@ -339,7 +344,7 @@ TEST(an_upload_goes_on_where_it_was_cut)
 
 TEST(progress_refills_the_budget)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 
 	content_init(&c, &w, 8 * MIB);
@@ -350,7 +355,7 @@ TEST(progress_refills_the_budget)
 
 TEST(a_session_that_is_lost_starts_again)
 {
-	REQUIRE_WORLD(w, NULL, "--no-resume", )
+	REQUIRE_WORLD(w, NULL, "--no-resume")
 	auto_content struct content c;
 
 	content_init(&c, &w, 3 * MIB);
@@ -364,7 +369,7 @@ TEST(a_session_that_is_lost_starts_again)
 
 TEST(a_lost_answer_to_the_last_put_is_looked_up)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 
 	content_init(&c, &w, 3 * MIB);
@@ -376,7 +381,7 @@ TEST(a_lost_answer_to_the_last_put_is_looked_up)
 
 TEST(a_busy_registry_is_asked_again)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content small, big;
 
 	content_init(&small, &w, 10);
@@ -391,7 +396,7 @@ TEST(a_busy_registry_is_asked_again)
 
 TEST(a_bad_source_never_commits)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	static const size_t sizes[] = {1000, 3 * MIB};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -416,7 +421,7 @@ TEST(a_bad_source_never_commits)
 
 TEST(a_source_of_another_size_never_commits)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	static const int deltas[] = {-1, 1};
 	static const size_t sizes[] = {1000, 3 * MIB};
 
@@ -434,7 +439,7 @@ TEST(a_source_of_another_size_never_commits)
 
 TEST(a_rest_that_is_refused_goes_up_whole)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 
 	content_init(&c, &w, 3 * MIB);
@@ -448,7 +453,7 @@ TEST(a_rest_that_is_refused_goes_up_whole)
 
 TEST(a_location_may_be_absolute)
 {
-	REQUIRE_WORLD(w, NULL, "--location", "absolute", )
+	REQUIRE_WORLD(w, NULL, "--location", "absolute")
 	auto_content struct content c;
 
 	content_init(&c, &w, 100000);
@@ -458,7 +463,7 @@ TEST(a_location_may_be_absolute)
 
 TEST(credentials_do_not_follow_a_location_to_another_origin)
 {
-	REQUIRE_WORLD(w, USER_SECRET, "--auth", "basic", "--location", "other", )
+	REQUIRE_WORLD(w, USER_SECRET, "--auth", "basic", "--location", "other")
 	static const size_t sizes[] = {1000, 100000};
 	auto_free char *leak = xasprintf("\"port\": %d", w.other);
 
@@ -483,7 +488,7 @@ TEST(credentials_do_not_follow_a_location_to_another_origin)
 
 TEST(credentials_do_not_follow_a_redirect_to_another_origin)
 {
-	REQUIRE_WORLD(w, USER_SECRET, "--auth", "basic", )
+	REQUIRE_WORLD(w, USER_SECRET, "--auth", "basic")
 	auto_content struct content c;
 
 	content_init(&c, &w, 200000);
@@ -497,7 +502,7 @@ TEST(credentials_do_not_follow_a_redirect_to_another_origin)
 
 TEST(a_mount_takes_one_request)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 	bool mounted = false;
 
@@ -512,7 +517,7 @@ TEST(a_mount_takes_one_request)
 
 TEST(the_session_of_a_refused_mount_is_used)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 	bool mounted = true;
 
@@ -527,7 +532,7 @@ TEST(the_session_of_a_refused_mount_is_used)
 
 TEST(a_kept_session_that_is_gone_is_replaced_at_once)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 	bool mounted = true;
 
@@ -543,7 +548,7 @@ TEST(a_kept_session_that_is_gone_is_replaced_at_once)
 
 TEST(one_token_serves_a_repository)
 {
-	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token", )
+	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token")
 	struct content c[3];
 
 	set_rules(&w, "");
@@ -576,7 +581,7 @@ static void *put_one(void *arg)
 
 TEST(threads_that_want_the_same_token_make_one_request)
 {
-	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token", )
+	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token")
 	struct {
 		struct world *w;
 		struct content c;
@@ -603,7 +608,7 @@ TEST(threads_that_want_the_same_token_make_one_request)
 
 TEST(a_token_that_is_refused_in_the_middle_is_renewed_once)
 {
-	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token", )
+	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token")
 	static const size_t sizes[] = {1000, 3 * MIB};
 	auto_content struct content first;
 
@@ -627,7 +632,7 @@ TEST(a_token_that_is_refused_in_the_middle_is_renewed_once)
 
 TEST(a_mount_asks_to_read_the_other_repository)
 {
-	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token", )
+	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token")
 	auto_content struct content c;
 	bool mounted = false;
 
@@ -641,7 +646,7 @@ TEST(a_mount_asks_to_read_the_other_repository)
 
 TEST(an_identity_token_is_exchanged)
 {
-	REQUIRE_WORLD(w, "{\"identitytoken\":\"identity\"}", "--auth", "token", )
+	REQUIRE_WORLD(w, "{\"identitytoken\":\"identity\"}", "--auth", "token")
 	auto_content struct content c;
 
 	content_init(&c, &w, 1000);
@@ -652,7 +657,7 @@ TEST(an_identity_token_is_exchanged)
 
 TEST(a_wrong_password_is_told_once_and_with_advice)
 {
-	REQUIRE_WORLD(w, USER_WRONG, "--auth", "token", )
+	REQUIRE_WORLD(w, USER_WRONG, "--auth", "token")
 	set_rules(&w, "");
 	CHECK_FAILS(registry_probe(w.r, "a/b", true, &e));
 	CHECK_INT(e.kind, ERR_DENIED);
@@ -664,7 +669,7 @@ TEST(a_wrong_password_is_told_once_and_with_advice)
 
 TEST(no_password_where_one_is_needed_fails_without_a_request)
 {
-	REQUIRE_WORLD(w, NULL, "--auth", "basic", )
+	REQUIRE_WORLD(w, NULL, "--auth", "basic")
 	auto_free char *want = xasprintf(
 		"Head \"http://%s/v2/a/b/manifests/x\": no basic auth credentials\nhint: ", w.host);
 	struct digest d;
@@ -680,7 +685,7 @@ TEST(no_password_where_one_is_needed_fails_without_a_request)
 
 TEST(anonymous_users_may_read_what_is_public)
 {
-	REQUIRE_WORLD(w, NULL, "--auth", "token", "--anonymous-pull", )
+	REQUIRE_WORLD(w, NULL, "--auth", "token", "--anonymous-pull")
 	struct digest d;
 	char type[128];
 	uint64_t size;
@@ -694,11 +699,47 @@ TEST(anonymous_users_may_read_what_is_public)
 
 TEST(without_tls_no_password_goes_to_another_host)
 {
-	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token", "--realm", "http://localhost:1/token", )
+	REQUIRE_WORLD(w, USER_SECRET, "--auth", "token", "--realm", "http://localhost:1/token")
 	set_rules(&w, "");
 	CHECK_FAILS(registry_probe(w.r, "a/b", true, &e));
 	CHECK(strstr(e.text, "no credentials are sent there") != NULL);
 	CHECK_REQUESTS(w, "GET ping 401");
+}
+
+// A registry behind TLS that names REALM, whose certificate is not looked at.
+static bool world_with_tls(struct world *w, const char *cert_dir, const char *realm)
+{
+	auto_free char *key = path_join(cert_dir, "key.pem");
+	auto_free char *cert = path_join(cert_dir, "cert.pem");
+	auto_free char *make = xasprintf("openssl req -x509 -newkey ec -pkeyopt "
+					 "ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=t "
+					 "-keyout %s -out %s 2>/dev/null",
+					 key, cert);
+	const char *const args[] = {
+		"--cert", cert, "--key", key, "--auth", "token", realm ? "--realm" : NULL,
+		realm,    NULL};
+
+	return system(make) == 0 && world_init(w, USER_SECRET, args);
+}
+
+TEST(a_registry_behind_tls_cannot_lead_credentials_to_plain_http)
+{
+	char dir[] = "/tmp/test_faults_tls.XXXXXX";
+	auto_world struct world w = {0}, good = {0};
+
+	CHECK(mkdtemp(dir) != NULL);
+	if (!world_with_tls(&w, dir, "http://127.0.0.1:1/token") ||
+	    !world_with_tls(&good, dir, NULL)) {
+		tap_report(false, "%s", "the servers did not start");
+		return;
+	}
+	CHECK_FAILS(registry_probe(w.r, "a/b", true, &e));
+	CHECK_INT(e.kind, ERR_DENIED);
+	CHECK(strstr(e.text, "which is not https: nothing is sent there") != NULL);
+	CHECK_OK(registry_probe(good.r, "a/b", true, &e));
+	auto_free char *cleanup = xasprintf("rm -rf '%s'", dir);
+
+	CHECK_INT(system(cleanup), 0);
 }
 
 // --- manifests and tags ---
@@ -729,7 +770,7 @@ static int get_manifest(struct world *w, const char *ref)
 
 TEST(manifests_come_back_as_they_went)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	struct digest want, got;
 	char type[128] = "";
 	uint64_t size = 0;
@@ -746,7 +787,7 @@ TEST(manifests_come_back_as_they_went)
 
 TEST(a_manifest_that_was_changed_is_refused)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	REQUIRE_OK(put_manifest(&w, "v1"));
 	set_rules(&w, "GET /manifests/ 1 corrupt\nPUT /manifests/ 1 wrongdigest");
 	CHECK_FAILS(get_manifest(&w, "v1"));
@@ -758,7 +799,7 @@ TEST(a_manifest_that_was_changed_is_refused)
 
 TEST(a_head_that_fails_is_asked_by_get)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	struct digest got;
 	char type[128];
 	uint64_t size = 0;
@@ -772,7 +813,7 @@ TEST(a_head_that_fails_is_asked_by_get)
 
 TEST(refusals_carry_the_words_of_the_registry)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	CHECK_FAILS(get_manifest(&w, "nope"));
 	CHECK_STR(e.text, "manifest unknown: manifest unknown");
 	CHECK_INT(e.kind, ERR_NOT_FOUND);
@@ -784,7 +825,7 @@ TEST(refusals_carry_the_words_of_the_registry)
 
 TEST(all_pages_of_tags_are_read)
 {
-	REQUIRE_WORLD(w, NULL, "--page", "2", )
+	REQUIRE_WORLD(w, NULL, "--page", "2")
 	auto_strlist struct strlist tags = {0};
 
 	for (int i = 0; i < 5; i++) {
@@ -801,7 +842,7 @@ TEST(all_pages_of_tags_are_read)
 
 TEST(pages_that_go_round_in_a_circle_are_refused)
 {
-	REQUIRE_WORLD(w, NULL, "--page", "2", )
+	REQUIRE_WORLD(w, NULL, "--page", "2")
 	auto_strlist struct strlist tags = {0};
 
 	for (int i = 0; i < 5; i++) {
@@ -817,7 +858,7 @@ TEST(pages_that_go_round_in_a_circle_are_refused)
 
 TEST(a_repository_that_is_unknown_is_asked_for_once)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 
 	content_init(&c, &w, 10);
@@ -837,7 +878,7 @@ TEST(a_repository_that_is_unknown_is_asked_for_once)
 
 TEST(the_next_run_goes_on_with_a_half_sent_blob)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	auto_content struct content c;
 	auto_free char *state = path_join(w.dir, "state");
 	struct registry_config cfg = {.state_dir = state};
@@ -869,7 +910,7 @@ TEST(the_next_run_goes_on_with_a_half_sent_blob)
 
 TEST(a_damaged_state_file_only_costs_the_resumption)
 {
-	REQUIRE_WORLD(w, NULL)
+	REQUIRE_WORLD(w, NULL, NULL)
 	static const char *const files[] = {"", "{", "{\"sessions\":[{\"repository\":3}]}", "[]"};
 	auto_free char *name = xasprintf("uploads-127.0.0.1_%d.json", w.port);
 	auto_free char *path = path_join(w.dir, name);
