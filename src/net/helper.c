@@ -282,6 +282,8 @@ int helper_get(struct helper_reply *ret, const char *name, const char *server, c
 	bool ok = false;
 	int rc;
 
+	if (cancelled(stop))
+		return err_cancelled(e);
 	if (!name_valid(name))
 		return err_set(e, ERR_DENIED, "not the name of a credential helper");
 	if (strlen(server) > SERVER_MAX)
