@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What arrives is what was sent, byte for byte, as other programs see it."""
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from e2e import *
@@ -88,9 +90,10 @@ def podman_pulls_what_was_mirrored():
     base = s.layer([("etc/os-release", b"NAME=test\n", 0o644)])
     digest = s.image("app", [base, s.layer([("usr/bin/app", b"#!/bin/sh\n", 0o755)])], "v1")[0]
     succeeds("image", "mirror", "--insecure", source.host + "/app:v1", destination.host + "/app:v1")
-    os.makedirs("storage")
-    podman = ["podman", "--root", os.path.abspath("storage/root"), "--runroot", os.path.abspath("storage/run"),
-              "--storage-driver", "vfs", "--tmpdir", os.path.abspath("storage/tmp")]
+    storage = tempfile.mkdtemp(prefix="p", dir="/tmp")  # podman wants short names
+    at_end_of_scenario(shutil.rmtree, storage, True)
+    podman = ["podman", "--root", storage + "/root", "--runroot", storage + "/run", "--storage-driver", "vfs",
+              "--tmpdir", storage + "/tmp"]
     pull = podman + ["pull", "--quiet", "--tls-verify=false"]
     r = run(pull + ["%s/app@%s" % (source.host, digest)])
     if r.rc != 0:

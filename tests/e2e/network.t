@@ -207,6 +207,19 @@ def a_token_that_runs_out_is_renewed_in_the_run():
     check(sum(line.startswith("TOKEN") for line in token_log()) > 1, "more than one token was needed")
 
 
+@test
+def each_repository_gets_its_own_credentials():
+    source = Registry("source")
+    digest = image()
+    destination = Registry("destination", user="mirror", password="s3cret")
+    credentials("auth.json", (destination.host + "/d", "mirror", "s3cret"), (destination.host + "/e", "mirror", "wrong"))
+    r = ferry("image", "mirror", "--insecure", "--continue-on-error", "-a", "auth.json",
+              "%s/app:v1=%s/d/one:a" % (source.host, destination.host),
+              "%s/app:v1=%s/e/two:a" % (source.host, destination.host))
+    check_equal(r.rc, 3, "one of two is missing: " + r.err)
+    check_equal(destination.tags(), {"d/one:a": digest}, "the one with the right password arrives")
+
+
 # ---- redirects
 
 @test

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the setup, cmd and post snippets of golden cases may use.
 mkauth() { # FILE HOST USER PASSWORD [HOST USER PASSWORD ...]
-	local file=$1 entries='' auth
+	local file=$1 separator='' auth
 	shift
-	while [ $# -ge 3 ]; do
-		auth=$(printf %s "$2:$3" | base64 -w0)
-		entries+=${entries:+,}"\"$1\":{\"auth\":\"$auth\",\"email\":\"you@example.com\"}"
-		shift 3
-	done
-	printf '{"auths":{%s}}\n' "$entries" >"$file"
+	{
+		printf '{\n  "auths": {'
+		while [ $# -ge 3 ]; do
+			auth=$(printf %s "$2:$3" | base64 -w0)
+			printf '%s\n    "%s": {\n      "auth": "%s",\n      "email": "you@example.com"\n    }' "$separator" "$1" "$auth"
+			separator=,
+			shift 3
+		done
+		printf '\n  }\n}'
+	} >"$file"
 }
 
 digest_of() { # NAME in payload.json
