@@ -79,9 +79,14 @@ int transfer_add(struct transfer *t, const struct transfer_manifest *m, struct e
 	auto_free bool *is_new = xcalloc(m->nblobs, sizeof(*is_new));
 
 	pthread_mutex_lock(&t->lock);
+	uint64_t images = t->stats.images;
 	int status = graph_add(t, m, is_new, e);
 
+	images = t->stats.images - images;
 	pthread_mutex_unlock(&t->lock);
+	for (; images > 0; images--)
+		emit(t, &(struct transfer_event){
+				.type = TRANSFER_PLANNED, .dst = m->dst, .is_manifest = true});
 	for (size_t i = 0; i < m->nblobs; i++)
 		if (is_new[i])
 			emit(t, &(struct transfer_event){.type = TRANSFER_PLANNED,

@@ -20,8 +20,9 @@
 struct transfer;
 
 enum transfer_event_type {
-	TRANSFER_PLANNED, // a blob was added that its place did not count yet: digest, size, dst,
-			  // src
+	// A blob was added that its place did not count yet: digest, size, dst, src. With
+	// is_manifest: one more result line is to come.
+	TRANSFER_PLANNED,
 	TRANSFER_BLOB_START,   // begins to move
 	TRANSFER_BLOB_BYTES,   // size: how many more
 	TRANSFER_BLOB_DONE,    // moved
