@@ -95,6 +95,8 @@ static int open_credentials(struct setup *s, const struct setup_config *cfg, str
 
 	for (size_t i = 0; i < warnings.n; i++)
 		progress_line(s->progress, "warning: %s", warnings.v[i]);
+	if (failed == 0)
+		credentials_limit(s->credentials, s->io->cancel, 0);
 	return failed;
 }
 

@@ -10,10 +10,10 @@
 
 // Defines the cleanup hook for a pointer type: DEFINE_AUTO(store_free, struct store) makes
 // store_freep().
-#define DEFINE_AUTO(fn, type)                \
-	static inline void fn##p(type **obj) \
-	{                                    \
-		fn(*obj);                    \
+#define DEFINE_AUTO(fn, type)                                                         \
+	static inline void fn##p(type **obj) /* NOLINT(bugprone-macro-parentheses) */ \
+	{                                                                             \
+		fn(*obj);                                                             \
 	}
 #define auto_of(fn) __attribute__((cleanup(fn##p)))
 

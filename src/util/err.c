@@ -2,6 +2,7 @@
 // Error values.
 #include "util/err.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -63,6 +64,9 @@ int err_os(struct err *e, enum err_kind kind, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	snprintf(cause, sizeof(cause), ": %s", strerror(saved));
+	// A message has no capital in its middle; names such as "RPC" keep theirs.
+	if (isupper((unsigned char)cause[2]) && islower((unsigned char)cause[3]))
+		cause[2] = (char)tolower((unsigned char)cause[2]);
 	*e = (struct err){.kind = kind, .os = saved};
 	join(e, text, cause);
 	return -1;

@@ -115,7 +115,7 @@ TEST(no_failing_call_is_taken_for_success)
 			// reported.
 			if (r < 0) {
 				CHECK(failed);
-				CHECK(e.kind == ERR_IO && strstr(e.text, "Permission denied"));
+				CHECK(e.kind == ERR_IO && strstr(e.text, "permission denied"));
 				continue;
 			}
 			store_close(steal(&s));

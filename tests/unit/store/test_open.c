@@ -92,7 +92,7 @@ TEST(an_unwritable_folder_is_named)
 	CHECK(strstr(e.text, command) && strstr(e.text, "belongs to user 0"));
 	run("chown 65534 '%s' && chmod 0555 '%s'", dir, dir);
 	CHECK_FAILS(open_as_user(65534, dir, &e));
-	CHECK(strstr(e.text, dir) && strstr(e.text, "Permission denied"));
+	CHECK(strstr(e.text, dir) && strstr(e.text, "permission denied"));
 	CHECK(!strchr(e.text, '\n'));
 }
 

@@ -44,7 +44,7 @@ TEST(os_errors_keep_errno_and_say_it)
 
 	errno = ENOENT;
 	CHECK_FAILS(err_os(&e, ERR_NOT_FOUND, "open %s", "x"));
-	CHECK_STR(e.text, "open x: No such file or directory");
+	CHECK_STR(e.text, "open x: no such file or directory");
 	CHECK_INT(e.os, ENOENT);
 }
 
