@@ -164,10 +164,10 @@ static enum due due(struct store *s)
 	const struct batch *b = s->batch;
 
 	if (b->items > 0 &&
-	    (b->bytes >= s->barrier_bytes || b->held >= STORE_HELD_MAX ||
+	    (b->bytes >= s->barrier_bytes || b->held >= s->held_max ||
 	     b->files >= STORE_BATCH_FILES_MAX || clock_us() - b->since_us >= s->barrier_us))
 		r = DUE;
-	if (b->bytes >= 2 * s->barrier_bytes || b->held >= 2 * STORE_HELD_MAX)
+	if (b->bytes >= 2 * s->barrier_bytes || b->held >= 2 * s->held_max)
 		r = OVERDUE;
 	pthread_mutex_unlock(&s->lock);
 	return r;

@@ -19,7 +19,7 @@ enum {
 	STORE_PIECES_MAX = 1000,      // pieces of one blob
 	STORE_ORIGIN_MAX = 512,       // bytes of an origin
 	STORE_RESUME_MIN = SLAB_SIZE, // smaller blobs are simply read again
-	STORE_HELD_MAX = 256,         // descriptors that a batch may hold
+	STORE_HELD_MAX = 256,         // descriptors that a batch may hold, if the limit allows
 	STORE_BATCH_FILES_MAX = 8192, // files in a batch
 	STORE_SMALL_BATCH = 16,       // files, and folders, that are synced one by one
 	STORE_PART_WAIT_MS = 10000,   // for another process whose download does not move
@@ -205,6 +205,7 @@ struct store {
 	char *tmp;                   // its name below the state folder
 	bool locks;                  // flock works here
 	atomic_uint serial;
+	size_t held_max;                                 // descriptors that a batch may hold
 	uint64_t piece_bytes, barrier_bytes, barrier_us; // tests lower them
 	void *own;                                       // the layout's
 

@@ -308,8 +308,9 @@ static int begin_segment(struct store *s, struct portable *p, struct err *e)
 		return err_set(e, ERR_IO,
 			       "the index of '%s' is full: copy it with 'ferry store copy'",
 			       s->dir);
-	if (unlinkat(s->state_fd, "seal", 0) == 0)
-		fsync(s->state_fd);
+	unlinkat(s->state_fd, "seal", 0);
+	if (fsync(s->state_fd) < 0 && errno != EINVAL && errno != ENOTSUP)
+		return err_os(e, ERR_IO, "cannot sync folder '%s/store'", s->dir);
 	auto_free char *name = xasprintf("%06u.idx", ix->last + 1);
 
 	p->segment_fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

@@ -205,14 +205,13 @@ static int wrong_size(struct store *s, const struct digest *d, uint64_t got, uin
 // Hashes C from its start to its end.
 static int hash_content(struct store *s, const struct content *c, struct digest *ret, struct err *e)
 {
-	enum { CHUNK = 256 * 1024 };
 	auto_of(hasher_free) struct hasher *h = hasher_new(ret->algo);
-	auto_free unsigned char *chunk = xmalloc(CHUNK);
+	auto_free unsigned char *chunk = xmalloc(SLAB_SIZE);
 
 	for (unsigned i = 0; i < c->n; i++)
 		posix_fadvise(c->fds[i], 0, 0, POSIX_FADV_SEQUENTIAL);
 	for (uint64_t at = 0;;) {
-		ssize_t n = content_pread(c, chunk, CHUNK, at);
+		ssize_t n = content_pread(c, chunk, SLAB_SIZE, at);
 
 		if (n < 0)
 			return err_os(e, ERR_IO, "cannot read blob in '%s'", s->dir);

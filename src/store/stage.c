@@ -46,6 +46,12 @@ int piece_rename(int from, const char *file, unsigned pieces, int to, const char
 	return 0;
 }
 
+// Into how many a blob of SIZE is cut; 0: it is not.
+static unsigned pieces_of(const struct store *s, uint64_t size)
+{
+	return size > s->piece_bytes ? (unsigned)((size - 1) / s->piece_bytes + 1) : 0;
+}
+
 // ---- the batch
 
 struct batch *batch_new(void)
@@ -418,8 +424,7 @@ static int part_begin(struct part *p, bool *ret_look_again, struct err *e)
 
 	*ret_look_again = false;
 	p->piece = s->piece_bytes;
-	if (size > p->piece)
-		p->pieces = (unsigned)((size + p->piece - 1) / p->piece);
+	p->pieces = pieces_of(s, size);
 	if (size < STORE_RESUME_MIN || !s->locks)
 		return temp_instead(p, e);
 	digest_file_name(&p->d->digest, '-', name);
@@ -457,12 +462,15 @@ static int part_restart(struct part *p, struct err *e)
 // Hashes what is there already, and stands behind it.
 static int part_resume(struct part *p, struct hasher *h, struct err *e)
 {
-	enum { CHUNK = 256 * 1024 };
-	auto_free unsigned char *chunk = xmalloc(CHUNK);
 	uint64_t in_piece = 0;
+	struct stat st;
+
+	if (fstat(p->fd, &st) == 0 && st.st_size == 0)
+		return 0;
+	auto_free unsigned char *chunk = xmalloc(SLAB_SIZE);
 
 	for (;;) {
-		ssize_t n = read(p->fd, chunk, CHUNK);
+		ssize_t n = read(p->fd, chunk, SLAB_SIZE);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -479,7 +487,6 @@ static int part_resume(struct part *p, struct hasher *h, struct err *e)
 		if (!p->pieces || in_piece < p->piece || p->at == p->d->size)
 			return 0;
 		auto_free char *next = piece_name(p->file, p->pieces, p->open + 1);
-		struct stat st;
 
 		if (fstatat(p->store->state_fd, next, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return 0;
@@ -578,16 +585,21 @@ static int part_write_blob(struct part *p, const struct opener *src, struct err 
 
 // ---- blobs
 
-static void drop_stale_part(struct store *s, const struct digest *d)
+// What is left of a download when the blob turns up elsewhere.
+static void drop_stale_part(struct store *s, const struct descriptor *d)
 {
 	char name[DIGEST_TEXT_MAX];
+	unsigned pieces = pieces_of(s, d->size);
 
-	digest_file_name(d, '-', name);
+	if (d->size < STORE_RESUME_MIN)
+		return;
+	digest_file_name(&d->digest, '-', name);
 	auto_free char *file = xasprintf("part/%s", name);
-	auto_fd int fd = openat(s->state_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	auto_free char *first = piece_name(file, pieces, 0);
+	auto_fd int fd = openat(s->state_fd, first, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && same_file(fd, s->state_fd, file))
-		unlinkat(s->state_fd, file, 0);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && same_file(fd, s->state_fd, first))
+		piece_unlink(s->state_fd, file, pieces);
 }
 
 static void stage_blob(struct store *s, const char *repo, struct part *p)
@@ -630,7 +642,7 @@ static int put_blob(struct store *s, const char *repo, const struct descriptor *
 		bool look_again;
 
 		if (blob_good(s, repo, d, e) == 0) {
-			drop_stale_part(s, &d->digest);
+			drop_stale_part(s, d);
 			return 0;
 		}
 		if (e->kind != ERR_NOT_FOUND)

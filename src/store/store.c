@@ -10,10 +10,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 
 enum {
@@ -384,9 +386,28 @@ static int prepare_state(struct store *s, struct err *e)
 
 // ---- open and close
 
+// Makes the folder, and its name durable as well.
+static int make_dir(struct store *s, struct err *e)
+{
+	auto_free char *there = fs_existing_parent(s->dir);
+	auto_free char *at = xstrdup(s->dir);
+
+	if (fs_mkdirs(s->dir, 0755, e) < 0)
+		return -1;
+	while (strcmp(at, there) != 0 && strcmp(at, ".") != 0 && strcmp(at, "/") != 0) {
+		char *up = xstrdup(dirname(at));
+
+		free(at);
+		at = up;
+		if (fs_sync_dir(at, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int open_dir(struct store *s, struct err *e)
 {
-	if (s->mode == STORE_WRITE && fs_mkdirs(s->dir, 0755, e) < 0)
+	if (s->mode == STORE_WRITE && make_dir(s, e) < 0)
 		return -1;
 	s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0)
@@ -426,6 +447,7 @@ static int open_store(struct store *s, enum store_layout wanted, struct buf *not
 int store_open(struct store **ret, const struct store_config *cfg, char **ret_notice, struct err *e)
 {
 	auto_of(store_close) struct store *s = xcalloc(1, sizeof(*s));
+	struct rlimit files;
 	auto_buf struct buf notice = BUF_INIT(BUF_TEXT_MAX);
 
 	s->dir = xstrdup(cfg->dir);
@@ -436,6 +458,9 @@ int store_open(struct store **ret, const struct store_config *cfg, char **ret_no
 	s->piece_bytes = UINT64_MAX;
 	s->barrier_bytes = STORE_BARRIER_BYTES;
 	s->barrier_us = STORE_BARRIER_US;
+	s->held_max = STORE_HELD_MAX;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 8 < s->held_max)
+		s->held_max = (size_t)(files.rlim_cur / 8);
 	pthread_mutex_init(&s->flush_lock, NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->origin_lock, NULL);

@@ -50,14 +50,18 @@ int store_tag_get(struct store *s, const char *repo, const char *tag, struct dig
 int store_tags(struct store *s, const char *repo, struct strlist *ret, struct err *e) must_check;
 int store_repositories(struct store *s, struct strlist *ret, struct err *e) must_check;
 
-// Re-hashes what is there. ERR_NOT_FOUND when it is not there or damaged (then it is also
-// forgotten, so that a put repairs it). Each digest is hashed once a run.
+// Re-hashes what is there; each file is hashed once a run. ERR_NOT_FOUND when it is not there or
+// damaged (the text says which; a put repairs it). A blob that only another repository has counts:
+// in a store opened for writing REPO gets its link to it, so that nothing is stored twice.
 int store_blob_check(struct store *s, const char *repo, const struct descriptor *d, struct err *e)
 	must_check;
-// The stream is not verified.
+// The stream is not verified. ERR_DIGEST when the file has another size than D says.
 struct stream *store_blob_open(struct store *s, const char *repo, const struct descriptor *d,
 			       uint64_t offset, struct err *e) must_check;
-// Resumes from .store/part/<digest>: the prefix is re-read and hashed, SRC opened behind it.
+// Resumes from .store/part/<digest>: the prefix is re-read and hashed, SRC opened behind it. When
+// the result is wrong, SRC is opened once more from the start. SRC is not opened at all when the
+// store has good bytes already. Waits for a thread, or for a process that makes progress, which is
+// putting the same blob. ERR_DIGEST: nothing is kept; other errors keep the part.
 int store_blob_put(struct store *s, const char *repo, const struct descriptor *d,
 		   const struct opener *src, struct err *e) must_check;
 // REPO has D too, without a second copy. ERR_NOT_FOUND when FROM does not have it.
@@ -71,7 +75,8 @@ int store_origin_put(struct store *s, const char *repo, const struct digest *dig
 int store_origin_get(struct store *s, const char *repo, const struct digest *digest, char **ret,
 		     struct err *e) must_check;
 
-// All levels: everything put before is durable and named.
+// All levels: everything put before is durable and named. Once a barrier has failed every later
+// put and sync fails with its error, since what the disk lost cannot be known.
 int store_sync(struct store *s, struct err *e) must_check;
 
 // Copies everything in SRC into DST (any layouts), every byte verified. Progress per object through

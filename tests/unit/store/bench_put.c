@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a release takes to a folder, when its bytes come out of memory: 190 images, 451 blobs,
-// 383 MB, four writers, then everything durable and named. Usage: bench_put DIR [oc|portable].
+// How long mirrors take to a folder when their bytes come out of memory, four writers, until
+// everything is durable and named: a release (190 images, 451 blobs, 383 MB) and 1,500 small
+// images. Usage: bench_store_put DIR [oc|portable].
 #include "fixture.h"
 #include "util/clock.h"
 
@@ -67,6 +68,54 @@ TEST(a_release_is_put)
 	for (int i = 0; i < BLOBS; i++)
 		blob_freep(&blobs[i]);
 	free(blobs);
+	run("rm -rf '%s'", dir);
+}
+
+enum { SMALL = 5955, REPOSITORIES = 300, BUNDLES = 1500 };
+
+static void *small_writer(void *arg)
+{
+	struct err e;
+	int i;
+
+	(void)arg;
+	while ((i = next++) < SMALL) {
+		auto_free char *repo = xasprintf("bundles/op%d", i % REPOSITORIES);
+		auto_blob struct blob b = blob_new((uint64_t)i, 700);
+
+		if (put(store, repo, &b, &e) < 0)
+			printf("%s\n", e.text);
+	}
+	return NULL;
+}
+
+TEST(many_small_images_are_put)
+{
+	auto_free char *dir = xasprintf("%s/bench-XXXXXX", base);
+	pthread_t threads[WRITERS];
+	struct err e;
+
+	if (!mkdtemp(dir))
+		abort();
+	uint64_t start = clock_us();
+
+	next = 0;
+	store = must_open(dir, STORE_WRITE, portable ? STORE_LAYOUT_PORTABLE : STORE_LAYOUT_OC);
+	for (int i = 0; i < WRITERS; i++)
+		pthread_create(&threads[i], NULL, small_writer, NULL);
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < BUNDLES; i++) {
+		auto_free char *text = xasprintf("{\"schemaVersion\":2,\"n\":%d}", i);
+		auto_free char *repo = xasprintf("bundles/op%d", i % REPOSITORIES);
+
+		CHECK_OK(put_manifest(store, repo, text, "v1", NULL, &e));
+	}
+	CHECK_OK(store_sync(store, &e));
+	printf("# %d blobs of 700 bytes, %d manifests, %d repositories in %s (%s): %.3f s\n", SMALL,
+	       BUNDLES, REPOSITORIES, dir, portable ? "portable" : "oc",
+	       (double)(clock_us() - start) / 1e6);
+	store_close(store);
 	run("rm -rf '%s'", dir);
 }
 
