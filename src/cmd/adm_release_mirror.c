@@ -188,7 +188,7 @@ static int mirror(struct setup *s, struct release_mirror_request *req, struct er
 	if (dry_run)
 		outcome_dry_run(s, plan, failed, clock_us() - start);
 	else if (!req->to_mirror)
-		outcome_print(s, &result.mirror, failed, clock_us() - start);
+		outcome_print(s, &result.mirror, failed ? e : NULL, clock_us() - start);
 	fwrite(result.text.p, 1, result.text.n, s->io->out);
 	return failed;
 }

@@ -148,7 +148,7 @@ static int copy(const struct request *req, struct setup *s, struct err *e)
 	uint64_t start = clock_us();
 	int failed = mirror_run(s->places, &req->mappings, &opt, NULL, &result, e);
 
-	outcome_print(s, &result, failed, clock_us() - start);
+	outcome_print(s, &result, failed ? e : NULL, clock_us() - start);
 	return failed ? -1 : give_instructions(req, s, &result, e);
 }
 

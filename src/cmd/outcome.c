@@ -14,23 +14,24 @@ void outcome_dry_run(struct setup *s, const struct plan_view *plan, bool failed,
 
 	plan_view_print(&text, plan);
 	progress_text(s->progress, buf_str(&text));
-	if (failed)
+	if (failure && failure->kind == ERR_INCOMPLETE)
 		return;
 	progress_line(s->progress, "info: Planning completed in %s", gofmt_duration(ns).s);
 	progress_line(s->progress, "info: Dry run complete");
 }
 
-static void print_missing(struct setup *s, const struct strlist *missing)
+// Each was told when it was found; together they are found again.
+static void print_list(struct setup *s, const char *title, const struct strlist *list)
 {
-	// Each was told when it was found; together they are found again.
-	if (missing->n < 2)
+	if (list->n == 0)
 		return;
-	progress_line(s->progress, "warning: %zu images were not mirrored:", missing->n);
-	for (size_t i = 0; i < missing->n; i++)
-		progress_line(s->progress, "  %s", missing->v[i]);
+	progress_line(s->progress, "warning: %zu %s:", list->n, title);
+	for (size_t i = 0; i < list->n; i++)
+		progress_line(s->progress, "  %s", list->v[i]);
 }
 
-void outcome_print(struct setup *s, const struct mirror_result *r, bool failed, uint64_t elapsed_us)
+void outcome_print(struct setup *s, const struct mirror_result *r, const struct err *failure,
+		   uint64_t elapsed_us)
 {
 	double seconds = (double)elapsed_us / US_PER_S;
 	uint64_t shown = elapsed_us - elapsed_us % TEN_MS_US; // the reference truncates here
@@ -39,9 +40,12 @@ void outcome_print(struct setup *s, const struct mirror_result *r, bool failed, 
 	for (size_t i = 0; i < r->lines.n; i++)
 		fprintf(s->io->out, "%s\n", r->lines.v[i]);
 	progress_settle(s->progress);
-	print_missing(s, &r->missing);
-	if (failed && r->lines.n == 0 && r->stats.bytes_moved == 0)
+	if (r->missing.n > 1)
+		print_list(s, "images are missing at the source", &r->missing);
+	if (failure && r->lines.n == 0 && r->stats.bytes_moved == 0)
 		return; // nothing was begun
+	if (failed)
+		print_list(s, "images were not mirrored", &r->undone);
 	progress_line(s->progress, "info: Mirroring %s %s (%s/s)",
 		      cancelled(s->io->cancel) ? "stopped after" : "completed in",
 		      gofmt_duration((int64_t)shown * NS_PER_US).s, gofmt_decimal(rate).s);

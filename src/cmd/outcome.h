@@ -11,8 +11,10 @@
 void outcome_dry_run(struct setup *s, const struct plan_view *plan, bool failed,
 		     uint64_t elapsed_us);
 // Prints the lines of R on standard output, and on standard error what is missing and "info:
-// Mirroring completed in 820ms (319kB/s)"; the latter not when the run FAILED before it copied.
-void outcome_print(struct setup *s, const struct mirror_result *r, bool failed,
+// Mirroring completed in 820ms (319kB/s)"; the latter not when the run failed before it copied.
+// FAILURE is the run's error, NULL for none: ERR_INCOMPLETE brings the list of what was not
+// mirrored.
+void outcome_print(struct setup *s, const struct mirror_result *r, const struct err *failure,
 		   uint64_t elapsed_us);
 
 #endif

@@ -44,7 +44,8 @@ struct mirror_origin {
 
 struct mirror_result {
 	struct strlist lines;   // "sha256:… REG/REPO:TAG", sorted: the reference's stdout
-	struct strlist missing; // what is not there, by name, sorted
+	struct strlist missing; // what the source does not have and may lack, by name, sorted
+	struct strlist undone;  // "SRC => DST[:TAG]" of every image without its line, sorted
 	struct transfer_stats stats;
 	// What went from a store to a registry, where the store had recorded its origin: sorted,
 	// each pair once.

@@ -44,6 +44,7 @@ void mirror_result_release(struct mirror_result *r)
 {
 	strlist_release(&r->lines);
 	strlist_release(&r->missing);
+	strlist_release(&r->undone);
 	for (size_t i = 0; i < r->norigins; i++) {
 		free(r->origins[i].origin);
 		free(r->origins[i].mirror);
@@ -174,11 +175,11 @@ static int check_space(struct transfer *t, void *arg, struct err *e)
 	return r;
 }
 
-// --- origins ---
+// --- what came of each image ---
 
-static bool has_line(const struct mirror_result *r, const struct plan_target *to)
+// TAG is NULL for an image without one.
+static bool has_line(const struct mirror_result *r, const struct plan_target *to, const char *tag)
 {
-	const char *tag = to->tags.n > 0 ? to->tags.v[0] : NULL;
 	auto_free char *line = xasprintf("%s %s%s%s", to->digest.text, to->dst->printed,
 					 tag ? ":" : "", tag ? tag : "");
 	size_t lo = 0, hi = r->lines.n;
@@ -196,6 +197,32 @@ static bool has_line(const struct mirror_result *r, const struct plan_target *to
 	}
 	return false;
 }
+
+static const char *first_tag(const struct plan_target *to)
+{
+	return to->tags.n > 0 ? to->tags.v[0] : NULL;
+}
+
+static void note_undone(const struct planner *p, struct mirror_result *r)
+{
+	for (size_t i = 0; i < p->nimages; i++) {
+		const struct plan_image *im = p->images[i];
+
+		for (size_t j = 0; j < im->ntargets; j++) {
+			const struct plan_target *to = &im->targets[j];
+
+			if (to->tags.n == 0 && !has_line(r, to, NULL))
+				strlist_addf(&r->undone, "%s => %s", im->name, to->dst->printed);
+			for (size_t k = 0; k < to->tags.n; k++)
+				if (!has_line(r, to, to->tags.v[k]))
+					strlist_addf(&r->undone, "%s => %s:%s", im->name,
+						     to->dst->printed, to->tags.v[k]);
+		}
+	}
+	strlist_sort(&r->undone);
+}
+
+// --- origins ---
 
 static void add_origin(struct mirror_result *r, const char *origin, const char *mirror)
 {
@@ -234,7 +261,7 @@ static int note_target(const struct plan_image *im, const struct plan_target *to
 	struct place *place = to->dst->repo->place;
 	struct store *store = place->kind == PLACE_STORE ? place_store(place) : NULL;
 
-	if (!to->planned || !has_line(r, to))
+	if (!to->planned || !has_line(r, to, first_tag(to)))
 		return 0;
 	if (store)
 		return store_origin_put(store, to->dst->repo->name, &to->digest, origin, e);
@@ -291,6 +318,7 @@ static int finish(struct planner *plan, struct places *places, struct mirror_res
 	transfer_stats(plan->t, &ret->stats);
 	if (plan->opt->transfer.dry_run)
 		return 0;
+	note_undone(plan, ret);
 	if (note_origins(plan, ret, e) < 0)
 		return -1;
 	return places_sync(places, e);
