@@ -46,7 +46,8 @@ struct http_config {
 	const char *http_proxy, *https_proxy, *no_proxy; // NULL: none; loopback is never proxied
 	bool insecure;                                   // certificates are not verified
 	unsigned stall_seconds; // no byte for so long, while we were not the ones who paused:
-				// failed; 0: 60
+				// failed; 0: 60. Five times that between the end of a streamed body
+				// and its answer
 	unsigned retries;       // attempts after the first; 0: the default (5)
 	uint64_t random_seed;   // jitter of the back-off; tests fix it
 	// Told about every repetition, for the log and the progress display; may be NULL. Any
@@ -57,7 +58,8 @@ struct http_config {
 
 // ERR_IO/ERR_INPUT when ca_file cannot be used: "failed to read registry ca bundle: open X: …".
 int http_new(struct http **ret, const struct http_config *cfg, struct err *e) must_check;
-void http_free(struct http *net); // all exchanges must be gone
+// All exchanges must be gone, and nobody may be giving slabs of the pool back meanwhile.
+void http_free(struct http *net);
 DEFINE_AUTO(http_free, struct http)
 
 // Who puts credentials on requests. registry/ implements it: net/ knows no scopes. Called on the
@@ -72,7 +74,8 @@ struct http_auth {
 };
 
 enum http_flags {
-	HTTP_SMALL = 1 << 0,         // the whole answer fits 1 MiB: HTTP/2 is fine
+	HTTP_SMALL = 1 << 0, // the whole answer fits 1 MiB: HTTP/2 is fine. A larger
+			     // one to a GET is fetched again, the other way
 	HTTP_ONCE = 1 << 1,          // do not repeat: the caller owns a position (upload session)
 	HTTP_KEEP_REDIRECT = 1 << 2, // hand 3xx to the caller
 };
@@ -92,10 +95,13 @@ struct http_req {
 };
 
 // Starts the exchange. Without a streamed body it returns once the response headers are there.
-// ERR_NET on transport failure after all repetitions, ERR_DENIED for credentials that were not
-// taken, ERR_CANCELLED; any other HTTP status is not a failure here, the caller reads
-// http_status(). e->text for transport failures carries method, URL without its query, and the
-// cause: `Get "https://h/v2/": dial tcp 127.0.0.1:5109: connect: connection refused`.
+// ERR_NET on transport failure after all repetitions, ERR_CANCELLED, or what req->auth failed with;
+// no HTTP status is a failure here, not even a 401 that is left: the caller reads http_status().
+// e->text for transport failures carries method, URL without its query, and the cause:
+// `Get "https://h/v2/": dial tcp 127.0.0.1:5109: connect: connection refused`, in some cases with a
+// line "hint: …" behind it. What waiting does not cure (an untrusted certificate; on the first
+// contact with a host also an unknown name or a refused port) fails at once, with e->os
+// RETRY_NEVER.
 struct http_exchange *http_open(struct http *net, const struct http_req *req, struct err *e)
 	must_check;
 
@@ -103,7 +109,8 @@ struct http_exchange *http_open(struct http *net, const struct http_req *req, st
 // slow. Fails early when the server has answered already; http_finish then has the status.
 int http_write(struct http_exchange *x, struct slab *slab, struct err *e) must_check;
 
-// Ends a streamed body and waits for the response headers.
+// Ends a streamed body and waits for the response headers. A 401 is told to req->auth, so that the
+// caller's next attempt has new credentials; the status is the caller's to read.
 int http_finish(struct http_exchange *x, struct err *e) must_check;
 
 int http_status(const struct http_exchange *x);
@@ -126,7 +133,9 @@ DEFINE_AUTO(http_exchange_free, struct http_exchange)
 
 // The download loop: a stream of the body of GET req->url from OFFSET, SIZE being the whole
 // length. It goes on behind the last byte after a break (Range; a 200 is read and dropped up to
-// there), within the retry budget, which a received byte refills. ERR_NOT_FOUND on 404.
+// there), within the retry budget, which a received byte refills. ERR_NOT_FOUND on 404 and 410,
+// ERR_DENIED on 401 and 403 (e->http has the status), ERR_DIGEST when the server has another number
+// of bytes. REQ's strings are copied; its auth and limiter are borrowed until the stream is freed.
 struct stream *http_download(struct http *net, const struct http_req *req, uint64_t offset,
 			     uint64_t size, struct err *e) must_check;
 

@@ -174,7 +174,7 @@ static X509_STORE *base_store(const struct tls *t)
 	load_system_file(roots, t->cfg);
 	if (t->cfg->system_ca_dir)
 		load_folders(roots, t->cfg->system_ca_dir);
-	else if (sk_X509_num(roots) == 0)
+	else // by hash, on demand
 		X509_LOOKUP_add_dir(X509_STORE_add_lookup(store, X509_LOOKUP_hash_dir()),
 				    X509_get_default_cert_dir(), X509_FILETYPE_PEM);
 	trust(store, roots);

@@ -18,8 +18,8 @@ enum {
 	CONNECT_TIMEOUT_S = 30,
 	STALL_S = 60,
 	COMMIT_STALLS = 5, // stalls that a server may think about an upload before it answers
-	RECEIVE_BUFFER = 256 * 1024,
-	SEND_BUFFER = 128 * 1024,
+	RECEIVE_BUFFER = 128 * 1024,
+	SEND_BUFFER = 64 * 1024,
 	SMALL_BUFFER = 32 * 1024,
 	DRAIN_MAX = 128 * 1024,
 	DRAIN_US = 5 * 1000 * 1000,
@@ -526,6 +526,20 @@ static size_t on_send(char *to, size_t size, size_t count, void *arg)
 	return pause ? CURL_READFUNC_PAUSE : n;
 }
 
+// Before each request on the wire. curl repeats one by itself when a reused connection turns out to
+// be dead, and may by then have taken body bytes that it cannot take again.
+static int on_request(void *arg, char *peer, char *local, int peer_port, int local_port)
+{
+	struct transfer *t = arg;
+
+	(void)peer, (void)local, (void)peer_port, (void)local_port;
+	if (t->sent == 0)
+		return CURL_PREREQFUNC_OK;
+	err_set(&t->error, ERR_NET, "the server closed the connection while the body was sent");
+	t->refused = true;
+	return CURL_PREREQFUNC_ABORT;
+}
+
 static void print_address(char *to, size_t size, const struct sockaddr *sa)
 {
 	char text[INET6_ADDRSTRLEN];
@@ -636,6 +650,8 @@ static void set_method(CURL *easy, struct transfer *t)
 		set(easy, CURLOPT_UPLOAD, 1L);
 		set(easy, CURLOPT_READFUNCTION, on_send);
 		set(easy, CURLOPT_READDATA, t);
+		set(easy, CURLOPT_PREREQFUNCTION, on_request);
+		set(easy, CURLOPT_PREREQDATA, t);
 		set(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)t->body_size);
 	} else if (has_body) {
 		set(easy, CURLOPT_POST, 1L);

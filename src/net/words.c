@@ -130,6 +130,8 @@ static void moving_bytes(struct err *e, const struct wire_fault *f)
 	} else if (f->os && f->peer[0]) {
 		err_set(e, ERR_NET, "%s tcp %s->%s: %s: %s", verb, f->local, f->peer, verb,
 			words_for_errno(f->os));
+	} else if (f->code == CURLE_SEND_FAIL_REWIND) {
+		err_set(e, ERR_NET, "the server closed the connection while the body was sent");
 	} else if (f->code == CURLE_GOT_NOTHING) {
 		err_set(e, ERR_NET, "EOF");
 	} else {

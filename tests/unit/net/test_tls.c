@@ -170,7 +170,7 @@ TEST(an_expired_certificate_is_called_so)
 	CHECK(strstr(e.text, "x509: certificate has expired or is not yet valid") != NULL);
 }
 
-TEST(ssl_cert_file_and_ssl_cert_dir_replace_the_system_roots)
+TEST(ssl_cert_file_and_ssl_cert_dir_bring_roots)
 {
 	auto_fixture struct fixture f;
 	struct err e;
