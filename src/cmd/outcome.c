@@ -14,7 +14,7 @@ void outcome_dry_run(struct setup *s, const struct plan_view *plan, bool failed,
 
 	plan_view_print(&text, plan);
 	progress_text(s->progress, buf_str(&text));
-	if (failure && failure->kind == ERR_INCOMPLETE)
+	if (failed)
 		return;
 	progress_line(s->progress, "info: Planning completed in %s", gofmt_duration(ns).s);
 	progress_line(s->progress, "info: Dry run complete");
@@ -25,7 +25,7 @@ static void print_list(struct setup *s, const char *title, const struct strlist 
 {
 	if (list->n == 0)
 		return;
-	progress_line(s->progress, "warning: %zu %s:", list->n, title);
+	progress_line(s->progress, "warning: %s (%zu):", title, list->n);
 	for (size_t i = 0; i < list->n; i++)
 		progress_line(s->progress, "  %s", list->v[i]);
 }
@@ -41,11 +41,11 @@ void outcome_print(struct setup *s, const struct mirror_result *r, const struct 
 		fprintf(s->io->out, "%s\n", r->lines.v[i]);
 	progress_settle(s->progress);
 	if (r->missing.n > 1)
-		print_list(s, "images are missing at the source", &r->missing);
+		print_list(s, "missing at the source", &r->missing);
 	if (failure && r->lines.n == 0 && r->stats.bytes_moved == 0)
 		return; // nothing was begun
-	if (failed)
-		print_list(s, "images were not mirrored", &r->undone);
+	if (failure && failure->kind == ERR_INCOMPLETE)
+		print_list(s, "not mirrored", &r->undone);
 	progress_line(s->progress, "info: Mirroring %s %s (%s/s)",
 		      cancelled(s->io->cancel) ? "stopped after" : "completed in",
 		      gofmt_duration((int64_t)shown * NS_PER_US).s, gofmt_decimal(rate).s);
