@@ -24,6 +24,18 @@ static bool may_be_missing(const struct plan_image *im, const struct err *e)
 	return im->plan->opt->skip_missing && e->kind == ERR_NOT_FOUND;
 }
 
+// What to do about an image that is not there.
+static int advise(const struct plan_image *im, struct err *e)
+{
+	if (e->kind != ERR_NOT_FOUND)
+		return -1;
+	if (im->src->place->kind == PLACE_STORE)
+		return err_hint(e,
+				"hint: check the name and --from-dir; --skip-missing passes over "
+				"what is not there");
+	return err_hint(e, "hint: check the name; --skip-missing passes over what is not there");
+}
+
 static int read_source(struct plan_image *im, struct manifest_bytes *ret, struct err *e)
 {
 	const char *ref = im->by_digest ? im->digest.text : im->tag;
@@ -34,8 +46,9 @@ static int read_source(struct plan_image *im, struct manifest_bytes *ret, struct
 		transfer_missing(im->plan->t, "%s", im->name);
 		return RESOLVE_MISSING;
 	}
-	return err_wrap(e, "unable to retrieve source image %s %s %s", im->repository,
-			im->by_digest ? "manifest" : "by tag", ref);
+	err_wrap(e, "unable to retrieve source image %s %s %s", im->repository,
+		 im->by_digest ? "manifest" : "by tag", ref);
+	return advise(im, e);
 }
 
 int resolve_child(struct plan_image *im, const struct digest *d, size_t number,
@@ -47,8 +60,9 @@ int resolve_child(struct plan_image *im, const struct digest *d, size_t number,
 		transfer_missing(im->plan->t, "%s@%s", im->repository, d->text);
 		return RESOLVE_MISSING;
 	}
-	return err_wrap(e, "unable to retrieve source image %s manifest #%zu from manifest list",
-			im->repository, number);
+	err_wrap(e, "unable to retrieve source image %s manifest #%zu from manifest list",
+		 im->repository, number);
+	return advise(im, e);
 }
 
 // How many entries of M the filter accepts; marks them.

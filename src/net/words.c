@@ -8,6 +8,7 @@
 #include "util/mem.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,6 +79,8 @@ static void connecting(struct err *e, const struct wire_fault *f)
 			words_for_errno(f->os));
 	else
 		err_set(e, ERR_NET, "%sdial tcp %s: %s", via, f->peer, f->curl_text);
+	if (f->os == ECONNREFUSED)
+		err_hint(e, "hint: nothing listens there: check the host and the port");
 	final_on_first_contact(e, f);
 }
 

@@ -395,7 +395,7 @@ TEST(missing_things_are_skipped_by_name_when_that_was_asked_for)
 	CHECK_INT((long long)r.lines.n, 3);
 }
 
-TEST(errors_name_the_image_in_the_words_of_the_reference)
+TEST(errors_name_the_image_in_the_words_of_the_reference_and_say_what_to_do)
 {
 	auto_fake struct fake f;
 	struct digest c[2], gone;
@@ -428,6 +428,11 @@ TEST(errors_name_the_image_in_the_words_of_the_reference)
 		auto_mirror_result struct mirror_result r = {0};
 
 		CHECK_FAILS(RUN(&f, &PLAIN, &r, rows[i].src, "dst.io/b:x"));
+		char *hint = strchr(e.text, '\n');
+
+		CHECK(hint && strstr(hint, "--skip-missing"));
+		if (hint)
+			*hint = '\0';
 		CHECK_STR(e.text, rows[i].want);
 		free(rows[i].src);
 		free(rows[i].want);
