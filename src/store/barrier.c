@@ -33,9 +33,9 @@ static uint64_t dirty_bytes(void)
 }
 
 // syncfs waits for everybody's data. It pays when most of what is dirty is ours.
-static bool others_are_busy(uint64_t ours)
+static bool others_are_busy(const struct store *s, uint64_t ours)
 {
-	return dirty_bytes() > 2 * ours + ((uint64_t)256 << 20);
+	return dirty_bytes() > 2 * ours + s->busy_bytes;
 }
 
 static int sync_failed(struct store *s, const struct staged *it, struct err *e)
@@ -64,7 +64,8 @@ static int sync_item(struct store *s, const struct staged *it, struct err *e)
 static int sync_data(struct store *s, struct batch *b, struct err *e)
 {
 	// One pass for all of it; then each file is asked for its own error.
-	if (b->files >= STORE_SMALL_BATCH && !others_are_busy(b->bytes) && syncfs(s->state_fd) < 0)
+	if (b->files >= STORE_SMALL_BATCH && !others_are_busy(s, b->bytes) &&
+	    syncfs(s->state_fd) < 0)
 		return err_space(s, b->bytes, "the batch", e);
 	for (const struct staged *it = b->first; it; it = it->next)
 		if (it->file && sync_item(s, it, e) < 0)
@@ -76,7 +77,7 @@ int barrier_sync_folders(struct store *s, int root, struct strlist *paths, struc
 {
 	strlist_sort(paths);
 	strlist_unique(paths);
-	if (paths->n > STORE_SMALL_BATCH && !others_are_busy(0)) {
+	if (paths->n > STORE_SMALL_BATCH && !others_are_busy(s, 0)) {
 		if (syncfs(root) < 0)
 			return err_os(e, ERR_IO, "cannot sync '%s'", s->dir);
 		return 0;

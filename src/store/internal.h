@@ -29,6 +29,8 @@ enum {
 #define STORE_PIECE_BYTES   ((uint64_t)UINT32_MAX)
 #define STORE_BARRIER_BYTES ((uint64_t)256 << 20)
 #define STORE_BARRIER_US    ((uint64_t)2000000)
+// Unwritten data of others from which on syncfs would wait too long.
+#define STORE_BUSY_BYTES    ((uint64_t)256 << 20)
 
 // ---- names (path.c)
 
@@ -205,9 +207,9 @@ struct store {
 	char *tmp;                   // its name below the state folder
 	bool locks;                  // flock works here
 	atomic_uint serial;
-	size_t held_max;                                 // descriptors that a batch may hold
-	uint64_t piece_bytes, barrier_bytes, barrier_us; // tests lower them
-	void *own;                                       // the layout's
+	size_t held_max; // descriptors that a batch may hold
+	uint64_t piece_bytes, barrier_bytes, barrier_us, busy_bytes; // tests change them
+	void *own;                                                   // the layout's
 
 	pthread_mutex_t flush_lock;
 

@@ -458,6 +458,7 @@ int store_open(struct store **ret, const struct store_config *cfg, char **ret_no
 	s->piece_bytes = UINT64_MAX;
 	s->barrier_bytes = STORE_BARRIER_BYTES;
 	s->barrier_us = STORE_BARRIER_US;
+	s->busy_bytes = STORE_BUSY_BYTES;
 	s->held_max = STORE_HELD_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 8 < s->held_max)
 		s->held_max = (size_t)(files.rlim_cur / 8);

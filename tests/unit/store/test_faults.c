@@ -59,6 +59,7 @@ TEST(what_could_not_be_made_durable_never_gets_a_name)
 		auto_strlist struct strlist repos = {0};
 		struct err e;
 
+		s->busy_bytes = UINT64_MAX / 4; // whatever else runs on this machine
 		for (int n = 0; n < 40; n++) {
 			auto_blob struct blob b = blob_new((uint64_t)n, 100);
 
@@ -69,7 +70,7 @@ TEST(what_could_not_be_made_durable_never_gets_a_name)
 		interpose.fail_errno = EIO;
 		CHECK_FAILS(store_sync(s, &e));
 		interpose.fail = NULL;
-		CHECK(strstr(e.text, "Input/output error") && strstr(e.text, dir));
+		CHECK(strstr(e.text, "input/output error") && strstr(e.text, dir));
 		// It stays failed, since what was lost cannot be asked for again.
 		CHECK_FAILS(store_sync(s, &e));
 		CHECK_FAILS(put_manifest(s, "img", "{}", "v1", NULL, &e));

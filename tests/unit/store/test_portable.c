@@ -199,8 +199,8 @@ TEST(hostile_records_are_refused)
 		"B ../../etc sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad 3",
 		"B org/img sha256:BA 3",
 		"B org/img sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad -3",
-		"B org/img sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad "
-		"99999999999999999999",
+		("B org/img sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad "
+		 "99999999999999999999"),
 		"T org/img ../x sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
 		"T org/img tag nothing",
 		"BB org/img x 3",
@@ -360,6 +360,7 @@ TEST(there_is_one_writer)
 	CHECK_FAILS(open_as(&other, dir, STORE_WRITE, STORE_LAYOUT_AUTO, &notice, &e));
 	CHECK(strstr(e.text, "another process is writing") && strstr(e.text, dir));
 	CHECK_OK(open_as(&other, dir, STORE_READ, STORE_LAYOUT_AUTO, &notice, &e));
+	CHECK_OK(store_sync(s, &e));
 }
 
 TEST(the_crc_is_castagnolis)
