@@ -80,7 +80,9 @@ static void connecting(struct err *e, const struct wire_fault *f)
 	else
 		err_set(e, ERR_NET, "%sdial tcp %s: %s", via, f->peer, f->curl_text);
 	if (f->os == ECONNREFUSED)
-		err_hint(e, "hint: nothing listens there: check the host and the port");
+		err_hint(e,
+			 f->proxy ? "hint: check HTTP_PROXY and HTTPS_PROXY: nothing listens there"
+				  : "hint: nothing listens there: check the host and the port");
 	final_on_first_contact(e, f);
 }
 

@@ -59,7 +59,7 @@ TEST(a_file_is_not_a_folder)
 	write_text(dir, "file", "x");
 	for (int mode = STORE_READ; mode <= STORE_WRITE; mode++) {
 		CHECK_FAILS(try_open(path, (enum store_mode)mode, STORE_LAYOUT_AUTO, &e));
-		CHECK(strstr(e.text, "Not a directory") && strstr(e.text, path));
+		CHECK(strstr(e.text, "not a directory") && strstr(e.text, path));
 	}
 }
 
@@ -105,7 +105,7 @@ TEST(a_read_only_filesystem_is_named)
 	interpose.fail_errno = EROFS;
 	CHECK_FAILS(try_open(dir, STORE_WRITE, STORE_LAYOUT_AUTO, &e));
 	interpose.fail = NULL;
-	CHECK(strstr(e.text, dir) && strstr(e.text, "Read-only file system"));
+	CHECK(strstr(e.text, dir) && strstr(e.text, "read-only file system"));
 }
 
 TEST(a_store_of_another_user_is_refused_with_the_remedy)
