@@ -31,7 +31,21 @@ say() {
 	printf '\n%s%s%s\n' "$bold" "$*" "$plain"
 }
 
-# Shows a command the way one would type it, then runs it.
+# Two lines of each kind that comes by the hundred, then how many more there were.
+thin_out() {
+	awk '{
+		kind = $1 ~ /^sha256:/ ? "images" : $1 == "uploading:" ? "blobs" : $0 ~ /^info: and [0-9]+ more blobs/ ? "hidden" : ""
+		if (kind == "hidden") { more["blobs"] += $3; next }
+		if (kind != "" && ++shown[kind] > 2) { more[kind]++; last = kind; next }
+		rest(); print "    " $0; fflush()
+	}
+	function rest(k) {
+		for (k in more) { print "    … and " more[k] " more " k; delete more[k] }
+	}
+	END { rest() }'
+}
+
+# Shows a command the way one would type it, then runs it. On a terminal its progress display stays.
 run() {
 	local word line=''
 	for word; do
@@ -41,7 +55,15 @@ run() {
 		esac
 	done
 	printf '\n  $%s\n\n' "$line"
-	"$@" 2>&1 | sed 's/^/    /'
+	if [ -t 2 ]; then
+		"$@" | thin_out
+	else
+		local status=0
+		"$@" >"$work/out" 2>"$work/err" || status=$?
+		thin_out <"$work/err"
+		thin_out <"$work/out"
+		return $status
+	fi
 }
 
 free_port() {
@@ -73,7 +95,7 @@ install_packages "${build_packages[@]}" "${demo_packages[@]}"
 
 say '1. Build ferry'
 [ -f build/build.ninja ] || meson setup build >"$work/build.log" 2>&1 || { cat "$work/build.log" && exit 1; }
-ninja -C build >"$work/build.log" 2>&1 || { cat "$work/build.log" && exit 1; }
+ninja -C build ferry >"$work/build.log" 2>&1 || { cat "$work/build.log" && exit 1; }
 PATH=$PWD/build:$PATH
 echo "   ./build/ferry: $(ferry version | head -n 1)"
 
@@ -87,13 +109,11 @@ echo "   $quay plays quay.io, $mirror is the mirror registry behind the air gap"
 
 cd "$work"
 say '3. On the connected side: the release goes to a folder, which could be a disk to carry'
-run ferry adm release mirror --insecure --from="$quay/$REPOSITORY:$RELEASE" --to-dir=mirror |
-	sed '/sha256:.* file:/{ 4,$d }'
-du -sh mirror | sed 's/^/    on the disk: /'
+run ferry adm release mirror --insecure --from="$quay/$REPOSITORY:$RELEASE" --to-dir=mirror
+printf '\n    on the disk: %s\n' "$(du -sh mirror | cut -f1)"
 
 say '4. On the disconnected side: from the folder to the mirror registry'
-run ferry image mirror --insecure --from-dir=mirror "file://openshift/release:$RELEASE*" "$mirror/ocp4/openshift4" |
-	sed "/sha256:.* $mirror/{ 4,\$d }"
+run ferry image mirror --insecure --from-dir=mirror "file://openshift/release:$RELEASE*" "$mirror/ocp4/openshift4"
 
 say '5. What the mirror registry holds now'
 curl -sf "http://$mirror/v2/ocp4/openshift4/tags/list" |
