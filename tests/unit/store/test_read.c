@@ -79,13 +79,8 @@ TEST(trees_written_on_windows_are_read)
 
 TEST(copies_with_links_turned_into_files_are_read)
 {
-	static const char *const ways[] = {
-		"cp -rL '%s/.' '%s'",
-		"cp -rL '%s/.' '%s' && cd \"$OLDPWD\"",
-	};
 	static const char separators[] = {':', '-'};
 
-	(void)ways;
 	for (size_t i = 0; i < 2; i++) {
 		auto_tree struct tree t = tree_new(separators[i]);
 		auto_dir char *copy = temp_dir();
@@ -307,7 +302,9 @@ TEST(links_that_stay_inside_are_followed_either_way)
 
 TEST(tags_that_lead_elsewhere_are_refused)
 {
-	static const char *const targets[] = {"/etc/passwd", "../../../../secret", "v1"};
+	static const char *const targets[] = {
+		"/etc/passwd", "../../../../secret", "v1",
+		"/sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"};
 	struct digest d;
 	struct err e;
 
@@ -319,7 +316,7 @@ TEST(tags_that_lead_elsewhere_are_refused)
 			must_open(t.dir, STORE_READ, STORE_LAYOUT_AUTO);
 
 		CHECK_FAILS(store_tag_get(s, "org/img", "evil", &d, &e));
-		CHECK(strstr(e.text, "'evil'"));
+		CHECK(strstr(e.text, "tag 'evil' of 'org/img'") && strstr(e.text, "no digest"));
 	}
 }
 
