@@ -55,16 +55,17 @@ compile() { # DIRECTORY [TARGETS...]
 	quietly ninja -C "$dir" "$@"
 }
 
-# Unit test programs of the folders given (all without), as meson knows them.
+# Test programs as meson knows them, all or those of some folders; their arguments and environment go
+# to DIRECTORY/tests.json, where tests/tap-exec finds them.
 unit_tests() { # DIRECTORY [FOLDER...]
-	local dir=$1
-	shift
-	python3 - "$dir" "$@" <<-'P'
+	python3 - "$@" <<-'P'
 		import json, os, subprocess, sys
 		top, folders = sys.argv[1], sys.argv[2:]
 		tests = json.loads(subprocess.check_output(["meson", "introspect", "--tests", top]))
-		paths = sorted({os.path.relpath(t["cmd"][0]) for t in tests})
-		print("\n".join(p for p in paths if not folders or any("/unit/%s/" % f in p for f in folders)))
+		known = {os.path.relpath(t["cmd"][0]): {"arguments": t["cmd"][1:], "environment": t["env"]} for t in tests}
+		with open(os.path.join(top, "tests.json"), "w") as f:
+		    json.dump(known, f)
+		print("\n".join(p for p in sorted(known) if not folders or any("/unit/%s/" % f in p for f in folders)))
 	P
 }
 
@@ -76,12 +77,12 @@ compile build
 setup build-asan gcc -Db_sanitize=address,undefined -Db_lundef=false
 compile build-asan
 setup build-tsan gcc -Db_sanitize=thread -Db_lundef=false
-mapfile -t tsan < <(unit_tests build-tsan "${threaded[@]}")
-[ ${#tsan[@]} -eq 0 ] || compile build-tsan "${tsan[@]#build-tsan/}"
+compile build-tsan
 setup build-clang clang
 compile build-clang
 
 mapfile -t asan < <(unit_tests build-asan)
+mapfile -t tsan < <(unit_tests build-tsan "${threaded[@]}")
 tests=(tests/include_test tests/format_test "${asan[@]}" "${tsan[@]}" tests/e2e/*.t)
 if [ $full = yes ]; then
 	export FERRY_TEST_FULL=1 TEST_TIMEOUT=3600
