@@ -281,7 +281,8 @@ int http_finish(struct http_exchange *x, struct err *e)
 
 	if (!x->streamed)
 		return 0;
-	transfer_end_body(t);
+	if (transfer_end_body(t, e) < 0)
+		return -1;
 	int rc = transfer_wait(t, WANT_HEAD, e);
 
 	if (rc < 0 && restart(x))

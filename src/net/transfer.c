@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -367,9 +368,18 @@ int transfer_write(struct transfer *t, struct slab *slab, struct err *e)
 	return rc;
 }
 
-void transfer_end_body(struct transfer *t)
+int transfer_end_body(struct transfer *t, struct err *e)
 {
 	pthread_mutex_lock(&t->lock);
+	// A server that has answered already may have had enough; else it would wait for the rest.
+	if (t->phase == TRANSFER_RUNNING && t->written < t->body_size) {
+		uint64_t written = t->written;
+
+		pthread_mutex_unlock(&t->lock);
+		return err_set(e, ERR_INPUT,
+			       "a body of %" PRIu64 " bytes was announced as %" PRIu64, written,
+			       t->body_size);
+	}
 	t->out_ended = true;
 	bool resume = t->send_paused && t->phase == TRANSFER_RUNNING;
 
@@ -378,6 +388,7 @@ void transfer_end_body(struct transfer *t)
 	pthread_mutex_unlock(&t->lock);
 	if (resume)
 		loop_post(t->loop, t, LOOP_RESUME_SEND);
+	return 0;
 }
 
 // curl's callbacks, on the loop's thread. -------------------------------------------------------

@@ -109,7 +109,7 @@ bool transfer_done(struct transfer *t);
 struct slab *transfer_read(struct transfer *t, struct err *e) must_check;
 // Takes ownership of SLAB, also on failure.
 int transfer_write(struct transfer *t, struct slab *slab, struct err *e) must_check;
-void transfer_end_body(struct transfer *t);
+int transfer_end_body(struct transfer *t, struct err *e) must_check;
 
 // For the loop. --------------------------------------------------------------------------------
 
