@@ -738,6 +738,7 @@ TEST(a_body_longer_or_shorter_than_announced_is_refused)
 	auto_of(http_exchange_free) struct http_exchange *shorter = http_open(f.net, &req, &e);
 	CHECK_OK(upload(&f, shorter, 99, &e));
 	CHECK_FAILS(http_finish(shorter, &e));
+	CHECK_INT(e.kind, ERR_INPUT);
 }
 
 TEST(a_body_of_which_bytes_have_left_is_never_repeated_behind_the_callers_back)
