@@ -206,6 +206,8 @@ struct store {
 	int tmp_fd;                  // our own temporary folder, locked
 	char *tmp;                   // its name below the state folder
 	bool locks;                  // flock works here
+	bool made_state;             // by this process: close takes it away if it stayed empty
+	char *stood;                 // the folder above `dir` that was there before
 	atomic_uint serial;
 	size_t held_max; // descriptors that a batch may hold
 	uint64_t piece_bytes, barrier_bytes, barrier_us, busy_bytes; // tests change them

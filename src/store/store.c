@@ -364,16 +364,34 @@ static int write_format(struct store *s, struct err *e)
 	return file_replace(s, s->state_fd, "format", str_of(text), e);
 }
 
+// The state folder, with a shared lock on it as long as we live: whoever would take an empty store
+// away needs it alone.
+static int open_state(struct store *s, struct err *e)
+{
+	for (;;) {
+		if (mkdirat(s->dir_fd, s->layout->state, 0755) == 0)
+			s->made_state = true;
+		else if (errno != EEXIST)
+			return not_writable(s, s->dir_fd, e);
+		auto_fd int fd = openat(s->dir_fd, s->layout->state, FOLDER_FLAGS);
+
+		if (fd < 0)
+			return err_os(e, ERR_IO, "cannot open '%s/%s'", s->dir, s->layout->state);
+		if (flock(fd, LOCK_SH) == 0 && !still_there(s->dir_fd, s->layout->state, fd))
+			continue;
+		s->state_fd = fd;
+		fd = -1;
+		return 0;
+	}
+}
+
 static int prepare_state(struct store *s, struct err *e)
 {
 	static const char *const subs[] = {"tmp", "part"};
 	struct err ignored;
 
-	if (mkdirat(s->dir_fd, s->layout->state, 0755) < 0 && errno != EEXIST)
-		return not_writable(s, s->dir_fd, e);
-	s->state_fd = openat(s->dir_fd, s->layout->state, FOLDER_FLAGS);
-	if (s->state_fd < 0)
-		return err_os(e, ERR_IO, "cannot open '%s/%s'", s->dir, s->layout->state);
+	if (open_state(s, e) < 0)
+		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(subs); i++)
 		if (mkdirat(s->state_fd, subs[i], 0755) < 0 && errno != EEXIST)
 			return not_writable(s, s->state_fd, e);
@@ -394,6 +412,7 @@ static int make_dir(struct store *s, struct err *e)
 
 	if (fs_mkdirs(s->dir, 0755, e) < 0)
 		return -1;
+	s->stood = xstrdup(there);
 	while (strcmp(at, there) != 0 && strcmp(at, ".") != 0 && strcmp(at, "/") != 0) {
 		char *up = xstrdup(dirname(at));
 
@@ -485,6 +504,30 @@ static void close_fds(struct store *s)
 			close(*fds[i]);
 }
 
+// A run that failed before anything was kept leaves no trace of a store. Whatever is not empty, or
+// in use by another process, stays.
+static void remove_empty(struct store *s)
+{
+	if (!s->made_state || s->kind != STORE_LAYOUT_OC ||
+	    flock(s->state_fd, LOCK_EX | LOCK_NB) < 0)
+		return;
+	if ((unlinkat(s->dir_fd, "v2", AT_REMOVEDIR) < 0 && errno != ENOENT) ||
+	    unlinkat(s->state_fd, "part", AT_REMOVEDIR) < 0 ||
+	    unlinkat(s->state_fd, "tmp", AT_REMOVEDIR) < 0)
+		return;
+	unlinkat(s->state_fd, "format", 0);
+	if (unlinkat(s->dir_fd, s->layout->state, AT_REMOVEDIR) < 0)
+		return;
+	auto_free char *at = xstrdup(s->dir);
+
+	while (strcmp(at, s->stood) != 0 && rmdir(at) == 0) {
+		char *up = xstrdup(dirname(at));
+
+		free(at);
+		at = up;
+	}
+}
+
 void store_close(struct store *s)
 {
 	if (!s)
@@ -494,6 +537,8 @@ void store_close(struct store *s)
 		s->layout->close(s);
 	if (s->tmp)
 		folder_remove(s->state_fd, s->tmp);
+	if (s->mode == STORE_WRITE && s->state_fd >= 0)
+		remove_empty(s);
 	close_fds(s);
 	for (size_t i = 0; i < s->origins.n; i++)
 		free(s->origins.entries[i].ptr);
@@ -505,6 +550,7 @@ void store_close(struct store *s)
 	pthread_mutex_destroy(&s->origin_lock);
 	pthread_cond_destroy(&s->changed);
 	free(s->tmp);
+	free(s->stood);
 	free(s->dir);
 	free(s);
 }

@@ -11,6 +11,18 @@ static int try_open(const char *dir, enum store_mode mode, enum store_layout lay
 	return open_as(&s, dir, mode, layout, &notice, e);
 }
 
+// Makes a store that holds something.
+static int begin(const char *dir, enum store_layout layout, struct err *e)
+{
+	auto_of(store_close) struct store *s = NULL;
+	auto_free char *notice = NULL;
+
+	if (open_as(&s, dir, STORE_WRITE, layout, &notice, e) < 0 ||
+	    put_manifest(s, "a/b", "{}", "v1", NULL, e) < 0)
+		return -1;
+	return store_sync(s, e);
+}
+
 // Runs TRY as another user. 0, or -1 with *e.
 static int open_as_user(uid_t uid, const char *dir, struct err *e)
 {
@@ -45,9 +57,35 @@ TEST(the_folder_is_made_for_writing_and_not_for_reading)
 	CHECK_FAILS(try_open(deep, STORE_READ, STORE_LAYOUT_AUTO, &e));
 	CHECK_INT(e.kind, ERR_NOT_FOUND);
 	CHECK(strstr(e.text, deep));
-	CHECK_OK(try_open(deep, STORE_WRITE, STORE_LAYOUT_AUTO, &e));
+	CHECK_OK(begin(deep, STORE_LAYOUT_AUTO, &e));
 	CHECK(in_dir(deep, ".store/format") && in_dir(deep, "v2"));
 	CHECK_OK(try_open(deep, STORE_READ, STORE_LAYOUT_AUTO, &e));
+}
+
+TEST(what_stayed_empty_is_taken_away_again)
+{
+	auto_dir char *dir = temp_dir();
+	auto_free char *deep = path_join(dir, "a/b/c");
+	struct err e;
+
+	CHECK_OK(try_open(deep, STORE_WRITE, STORE_LAYOUT_OC, &e));
+	CHECK(!in_dir(dir, "a"));
+	run("mkdir -p '%s'", deep);
+	CHECK_OK(try_open(deep, STORE_WRITE, STORE_LAYOUT_OC, &e));
+	CHECK(in_dir(dir, "a/b/c") && !in_dir(deep, ".store") && !in_dir(deep, "v2"));
+}
+
+TEST(an_empty_store_stays_while_another_has_it_open)
+{
+	auto_dir char *dir = temp_dir();
+	struct err e;
+	struct store *first = must_open(dir, STORE_WRITE, STORE_LAYOUT_OC);
+	auto_of(store_close) struct store *second = must_open(dir, STORE_WRITE, STORE_LAYOUT_OC);
+
+	store_close(first);
+	CHECK_OK(put_manifest(second, "a/b", "{}", "v1", NULL, &e));
+	CHECK_OK(store_sync(second, &e));
+	CHECK(in_dir(dir, "v2/a/b/manifests/v1") && in_dir(dir, ".store/format"));
 }
 
 TEST(a_file_is_not_a_folder)
@@ -118,7 +156,7 @@ TEST(a_store_of_another_user_is_refused_with_the_remedy)
 		CHECK(true);
 		return;
 	}
-	CHECK_OK(try_open(dir, STORE_WRITE, STORE_LAYOUT_AUTO, &e));
+	CHECK_OK(begin(dir, STORE_LAYOUT_AUTO, &e));
 	run("chown -R 1234 '%s'", dir);
 	CHECK_FAILS(try_open(dir, STORE_WRITE, STORE_LAYOUT_AUTO, &e));
 	CHECK_INT(e.kind, ERR_DENIED);
@@ -166,7 +204,7 @@ TEST(somebody_elses_folder_named_store_is_left_alone)
 
 	run("mkdir '%s/store'", dir);
 	write_text(dir, "store/format", "something else\n");
-	CHECK_OK(try_open(dir, STORE_WRITE, STORE_LAYOUT_AUTO, &e));
+	CHECK_OK(begin(dir, STORE_LAYOUT_AUTO, &e));
 	CHECK(in_dir(dir, ".store/format"));
 }
 
@@ -182,7 +220,7 @@ TEST(an_existing_store_keeps_its_layout)
 			auto_free char *remedy =
 				xasprintf("ferry store copy --layout=%s %s", names[1 - i], dir);
 
-			CHECK_OK(try_open(dir, STORE_WRITE, layouts[i], &e));
+			CHECK_OK(begin(dir, layouts[i], &e));
 			CHECK_FAILS(try_open(dir, (enum store_mode)mode, layouts[1 - i], &e));
 			CHECK_INT(e.kind, ERR_USAGE);
 			CHECK(strstr(e.text, remedy));
