@@ -55,5 +55,8 @@ int main(int argc, char **argv)
 		.terminal = can_redraw(STDERR_FILENO),
 	};
 
-	exit(cmd_main(&io, argc, argv));
+	int status = cmd_main(&io, argc, argv);
+
+	signals_stop();
+	exit(status);
 }

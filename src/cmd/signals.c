@@ -9,6 +9,7 @@
 
 // A handler knows nothing but what is global.
 static int wake_pipe[2];
+static pthread_t waiter;
 
 static void on_signal(int number)
 {
@@ -42,19 +43,26 @@ int signals_start(struct cancel *c, struct err *e)
 {
 	struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	struct sigaction was;
-	pthread_t thread;
 
 	signal(SIGPIPE, SIG_IGN);
 	if (pipe2(wake_pipe, O_CLOEXEC) < 0)
 		return err_os(e, ERR_IO, "pipe");
-	errno = pthread_create(&thread, NULL, wait_for_signal, c);
+	errno = pthread_create(&waiter, NULL, wait_for_signal, c);
 	if (errno)
 		return err_os(e, ERR_IO, "start a thread");
-	pthread_detach(thread);
 	sigemptyset(&act.sa_mask);
 	sigaction(SIGTERM, &act, NULL);
 	// A shell starts background jobs with SIGINT ignored: they stay so.
 	if (sigaction(SIGINT, NULL, &was) == 0 && was.sa_handler != SIG_IGN)
 		sigaction(SIGINT, &act, NULL);
 	return 0;
+}
+
+void signals_stop(void)
+{
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	close(wake_pipe[1]);
+	pthread_join(waiter, NULL);
+	close(wake_pipe[0]);
 }

@@ -9,5 +9,7 @@
 // Fires C, which must live as long as the program, from a thread of its own. Once, before other
 // threads start. SIGPIPE is ignored from here on.
 int signals_start(struct cancel *c, struct err *e) must_check;
+// Ends the thread; signals do what they do by default from here on.
+void signals_stop(void);
 
 #endif
