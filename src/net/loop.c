@@ -299,6 +299,10 @@ static void *run(void *arg)
 	run_commands(l); // what was dropped without ever being started
 	end_all(l, CURLE_ABORTED_BY_CALLBACK);
 	settle(l);
+	// Here and not in loop_free: saying goodbye to a peer that has gone raises SIGPIPE, which
+	// only this thread is deaf to.
+	curl_multi_cleanup(l->multi);
+	l->multi = NULL;
 	return NULL;
 }
 
@@ -347,12 +351,13 @@ void loop_free(struct loop *l)
 	if (l->started) {
 		pthread_mutex_lock(&l->lock);
 		l->stop = true;
+		curl_multi_wakeup(l->multi); // locked: once it sees the stop, the handle goes
 		pthread_mutex_unlock(&l->lock);
-		curl_multi_wakeup(l->multi);
 		pthread_join(l->thread, NULL);
 		assert(!l->all && !l->commands);
 	}
-	curl_multi_cleanup(l->multi);
+	if (l->multi) // its thread never ran
+		curl_multi_cleanup(l->multi);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }

@@ -27,6 +27,7 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -260,7 +261,7 @@ static inline bool fake_answer(struct fake_conn *c, const struct fake_request *r
 		n -= (size_t)from;
 	}
 	buf_printf(&head, "HTTP/1.1 %d Scripted\r\n%s", status, a->headers ? a->headers : "");
-	if (status == 206)
+	if (status == 206 && (a->flags & FAKE_RANGE))
 		buf_printf(&head, "Content-Range: bytes %zu-%zu/%zu\r\n", (size_t)from, whole - 1,
 			   whole);
 	if (a->flags & FAKE_CHUNKED)
@@ -322,7 +323,11 @@ static inline bool fake_turn(struct fake_conn *c)
 static inline void *fake_connection(void *arg)
 {
 	struct fake_conn *c = arg;
+	sigset_t pipe_only;
 
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE); // SSL_write has no MSG_NOSIGNAL
+	pthread_sigmask(SIG_BLOCK, &pipe_only, NULL);
 	if (!fake_blurt(c) && (!c->ssl || SSL_accept(c->ssl) == 1))
 		while (fake_turn(c))
 			;

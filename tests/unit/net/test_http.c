@@ -219,6 +219,35 @@ TEST(a_request_that_dies_on_a_reused_connection_is_repeated_once_and_not_counted
 	CHECK_INT(f.retries, 0);
 }
 
+TEST(any_number_of_stale_connections_cost_no_repetition_that_counts)
+{
+	enum { CONNECTIONS = 8 };
+	static const struct fake_answer script[] = {
+		{.path = "/b", .status = 200, .body = blob, .body_len = BLOB_SIZE},
+		{.path = "/x", .times = 6, .flags = FAKE_DROP}, // curl gives up after as many
+		{.path = "/x", .status = 200, .body = "fresh"},
+		{0},
+	};
+	struct http_exchange *open[CONNECTIONS];
+	auto_fixture struct fixture f;
+	char text[100];
+	struct err e;
+
+	set_up(&f, script);
+	for (int i = 0; i < CONNECTIONS; i++)
+		open[i] = get(&f, "/b", 0, &e);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		auto_buf struct buf body = BUF_INIT(BLOB_SIZE);
+
+		CHECK_OK(open[i] ? http_read_all(open[i], &body, &e) : -1);
+		http_exchange_free(open[i]);
+	}
+	CHECK_INT(fake_server_connections(f.server), CONNECTIONS);
+	CHECK_INT(get_text(&f, "/x", 0, text, sizeof(text), &e), 200);
+	CHECK_STR(text, "fresh");
+	CHECK_INT(f.retries, 0);
+}
+
 TEST(a_streamed_body_that_has_not_left_survives_a_stale_connection)
 {
 	static const struct fake_answer script[] = {
@@ -439,7 +468,6 @@ TEST(a_wrong_range_is_not_taken)
 	struct err e;
 
 	set_up_with(&f, script, &(struct http_config){.retries = 1});
-	// Without a Content-Range of its own choice the fake server writes one for a 206.
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		auto_of(stream_free) struct stream *s = download(&f, paths[i], 5, 10, &e);
 

@@ -144,6 +144,17 @@ TEST(a_self_signed_certificate_that_was_added_is_trusted)
 		  200);
 }
 
+TEST(a_certificate_that_was_added_needs_no_authority_above_it)
+{
+	auto_fixture struct fixture f;
+	struct err e;
+
+	set_up(&f, good, false);
+	auto_free char *leaf = fake_write_cert(&f.cert, f.dir, "leaf.pem");
+
+	CHECK_INT(get(&f, "127.0.0.1", &(struct http_config){.ca_file = leaf}, &e), 200);
+}
+
 TEST(a_certificate_for_another_host_is_refused_with_the_names_it_has)
 {
 	auto_fixture struct fixture f;
@@ -201,6 +212,7 @@ TEST(a_certs_d_folder_adds_authorities_for_its_host)
 	auto_free char *dirs = path_join(f.dir, "certs.d");
 	auto_free char *dir = host_folder(&f);
 	auto_free char *file = fake_write_cert(&f.authority, dir, "ca.crt");
+	CHECK(fs_exists(file));
 	const char *const certs_dirs[] = {"/nonexistent", dirs, NULL};
 	struct http_config cfg = {.certs_dirs = certs_dirs};
 
@@ -220,6 +232,7 @@ TEST(a_certs_d_folder_brings_client_certificates)
 	auto_free char *dir = host_folder(&f);
 	auto_free char *ca = fake_write_cert(&f.authority, dir, "ca.crt");
 	auto_free char *cert = fake_write_cert(&client, dir, "me.cert");
+	CHECK(fs_exists(ca) && fs_exists(cert));
 	const char *const certs_dirs[] = {dirs, NULL};
 	struct http_config cfg = {.certs_dirs = certs_dirs};
 
@@ -228,6 +241,7 @@ TEST(a_certs_d_folder_brings_client_certificates)
 	CHECK_INT(get(&f, "127.0.0.1", &cfg, &e), -1);
 	CHECK(strstr(e.text, "missing key '") != NULL);
 	auto_free char *key = fake_write_key(&client, dir, "me.key");
+	CHECK(fs_exists(key));
 	CHECK_INT(get(&f, "127.0.0.1", &cfg, &e), 200);
 	fake_cert_release(&client);
 }
