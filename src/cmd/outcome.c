@@ -37,9 +37,10 @@ void outcome_print(struct setup *s, const struct mirror_result *r, const struct 
 	uint64_t shown = elapsed_us - elapsed_us % TEN_MS_US; // the reference truncates here
 	double rate = seconds > 0 ? (double)r->stats.bytes_moved / seconds : 0;
 
+	progress_settle(s->progress); // both may go to one terminal
 	for (size_t i = 0; i < r->lines.n; i++)
 		fprintf(s->io->out, "%s\n", r->lines.v[i]);
-	progress_settle(s->progress);
+	fflush(s->io->out);
 	if (r->missing.n > 1)
 		print_list(s, "missing at the source", &r->missing);
 	if (failure && r->lines.n == 0 && r->stats.bytes_moved == 0)
