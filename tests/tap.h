@@ -71,6 +71,8 @@ static int tap_main(void)
 {
 	int n = 0, bad = 0;
 
+	// A child that a test forks must not print again what was not flushed yet.
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (struct tap_test *t = tap_first; t; t = t->next) {
 		tap_checks = tap_failures = 0;
 		t->run();
