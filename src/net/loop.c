@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loop threads.
+// Loop threads: epoll under libcurl's socket interface. Driving all transfers in each pass
+// (curl_multi_perform) would ask poll() for each of them again and again.
 #include "net/loop.h"
 
 #include "net/client.h"
@@ -9,22 +10,30 @@
 
 #include <assert.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum {
 	CONNECTIONS_KEPT = 128,
 	TICK_MS = 250, // how often overdue transfers are looked for
 	IDLE_MS = 60 * 1000,
+	EVENTS_MAX = 64, // sockets served in one pass
 };
+
+#define NO_TIMER UINT64_MAX
 
 struct loop {
 	struct http *net;
 	CURLM *multi;
 	pthread_t thread;
 	bool started;
+	int epoll_fd, wake_fd; // or -1
 
 	// The thread's own.
 	struct transfer *all, *touched;
 	uint64_t now_us, next_tick_us;
+	uint64_t timer_us; // when libcurl wants to be called without an event
 
 	pthread_mutex_t lock; // guards what follows
 	struct transfer *commands, **last_command;
@@ -45,6 +54,15 @@ static bool rouse(struct loop *l)
 	return asleep;
 }
 
+static void ring(struct loop *l)
+{
+	uint64_t one = 1;
+
+	// Fails only when it is rung already.
+	if (write(l->wake_fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN);
+}
+
 void loop_post(struct loop *l, struct transfer *t, unsigned commands)
 {
 	pthread_mutex_lock(&l->lock);
@@ -59,7 +77,7 @@ void loop_post(struct loop *l, struct transfer *t, unsigned commands)
 
 	pthread_mutex_unlock(&l->lock);
 	if (wake)
-		curl_multi_wakeup(l->multi);
+		ring(l);
 }
 
 void loop_wake(void *loop)
@@ -71,7 +89,7 @@ void loop_wake(void *loop)
 
 	pthread_mutex_unlock(&l->lock);
 	if (wake)
-		curl_multi_wakeup(l->multi);
+		ring(l);
 }
 
 void loop_slabs_back(void *loop)
@@ -84,7 +102,7 @@ void loop_slabs_back(void *loop)
 
 	pthread_mutex_unlock(&l->lock);
 	if (wake)
-		curl_multi_wakeup(l->multi);
+		ring(l);
 }
 
 void loop_touch(struct loop *l, struct transfer *t)
@@ -267,35 +285,101 @@ static bool may_sleep(struct loop *l, bool *sleep)
 	return go_on;
 }
 
-static void nap(struct loop *l)
+// libcurl's wishes. ------------------------------------------------------------------------------
+
+static int on_socket_wish(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
-	curl_multi_poll(l->multi, NULL, 0, l->all ? TICK_MS : IDLE_MS, NULL);
+	struct loop *l = arg;
+	struct epoll_event ev = {.data.fd = fd};
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		// A socket that was closed has left by itself.
+		epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+		curl_multi_assign(l->multi, fd, NULL);
+		return 0;
+	}
+	ev.events = (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
+	if (epoll_ctl(l->epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &ev) < 0)
+		return -1;
+	curl_multi_assign(l->multi, fd, l);
+	return 0;
+}
+
+static int on_timer_wish(CURLM *multi, long ms, void *arg)
+{
+	struct loop *l = arg;
+
+	(void)multi;
+	l->timer_us = ms < 0 ? NO_TIMER : clock_us() + (uint64_t)ms * 1000;
+	return 0;
+}
+
+static int nap_ms(const struct loop *l, bool sleep)
+{
+	int most = l->all ? TICK_MS : IDLE_MS;
+	uint64_t now = clock_us();
+
+	if (!sleep || l->timer_us <= now)
+		return 0;
+	uint64_t wait = (l->timer_us - now + 999) / 1000;
+
+	return l->timer_us == NO_TIMER || wait > (uint64_t)most ? most : (int)wait;
+}
+
+static void serve(struct loop *l, const struct epoll_event *ev)
+{
+	uint64_t rung;
+	int running, bits = 0;
+
+	if (ev->data.fd == l->wake_fd) {
+		if (read(l->wake_fd, &rung, sizeof(rung)) < 0)
+			assert(errno == EAGAIN);
+		return;
+	}
+	if (ev->events & (EPOLLIN | EPOLLHUP))
+		bits |= CURL_CSELECT_IN;
+	if (ev->events & EPOLLOUT)
+		bits |= CURL_CSELECT_OUT;
+	if (ev->events & EPOLLERR)
+		bits |= CURL_CSELECT_ERR;
+	curl_multi_socket_action(l->multi, ev->data.fd, bits, &running);
+}
+
+// Waits for events, if it may SLEEP, and lets libcurl work on them.
+static void pass(struct loop *l, bool sleep)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int running;
+	int n = epoll_wait(l->epoll_fd, events, EVENTS_MAX, nap_ms(l, sleep));
+
 	pthread_mutex_lock(&l->lock);
 	l->asleep = false;
 	pthread_mutex_unlock(&l->lock);
+	l->now_us = clock_us();
+	for (int i = 0; i < n; i++)
+		serve(l, &events[i]);
+	if (l->timer_us <= l->now_us) {
+		l->timer_us = NO_TIMER;
+		curl_multi_socket_action(l->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	}
 }
 
 static void *run(void *arg)
 {
 	struct loop *l = arg;
 	bool sleep;
-	int running;
 
-	do {
-		l->now_us = clock_us();
+	while (may_sleep(l, &sleep)) {
+		pass(l, sleep && !(cancelled(l->net->cfg.cancel) && l->all));
 		run_commands(l);
 		feed_starved(l);
 		if (cancelled(l->net->cfg.cancel))
 			end_all(l, CURLE_ABORTED_BY_CALLBACK);
-		curl_multi_perform(l->multi, &running);
 		collect_ended(l);
 		end_overdue(l);
 		settle(l);
-		if (!may_sleep(l, &sleep))
-			break;
-		if (sleep && !(cancelled(l->net->cfg.cancel) && l->all))
-			nap(l);
-	} while (true);
+	}
 	run_commands(l); // what was dropped without ever being started
 	end_all(l, CURLE_ABORTED_BY_CALLBACK);
 	settle(l);
@@ -326,12 +410,27 @@ struct loop *loop_new(struct http *net, struct err *e)
 	l->net = net;
 	l->last_command = &l->commands;
 	pthread_mutex_init(&l->lock, NULL);
+	l->timer_us = NO_TIMER;
+	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = l->wake_fd};
+
+	if (l->epoll_fd < 0 || l->wake_fd < 0 ||
+	    epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->wake_fd, &ev) < 0) {
+		err_os(e, ERR_IO, "cannot make an event loop");
+		loop_free(l);
+		return NULL;
+	}
 	l->multi = curl_multi_init();
 	if (!l->multi) {
 		loop_free(l);
 		err_set(e, ERR_IO, "cannot initialise libcurl");
 		return NULL;
 	}
+	curl_multi_setopt(l->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish);
+	curl_multi_setopt(l->multi, CURLMOPT_SOCKETDATA, l);
+	curl_multi_setopt(l->multi, CURLMOPT_TIMERFUNCTION, on_timer_wish);
+	curl_multi_setopt(l->multi, CURLMOPT_TIMERDATA, l);
 	curl_multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
 	curl_multi_setopt(l->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
 	errno = start_thread(l);
@@ -351,13 +450,17 @@ void loop_free(struct loop *l)
 	if (l->started) {
 		pthread_mutex_lock(&l->lock);
 		l->stop = true;
-		curl_multi_wakeup(l->multi); // locked: once it sees the stop, the handle goes
+		ring(l);
 		pthread_mutex_unlock(&l->lock);
 		pthread_join(l->thread, NULL);
 		assert(!l->all && !l->commands);
 	}
 	if (l->multi) // its thread never ran
 		curl_multi_cleanup(l->multi);
+	if (l->epoll_fd >= 0)
+		close(l->epoll_fd);
+	if (l->wake_fd >= 0)
+		close(l->wake_fd);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
