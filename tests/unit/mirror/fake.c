@@ -235,8 +235,8 @@ void transfer_present(struct transfer *t, struct repo *dst, const struct digest 
 	image_event(t, TRANSFER_IMAGE_PRESENT, dst, digest, tag);
 }
 
-static void text_event(struct transfer *t, enum transfer_event_type type, const char *word,
-		       const char *fmt, va_list ap)
+printf_like(4, 0) static void text_event(struct transfer *t, enum transfer_event_type type,
+					 const char *word, const char *fmt, va_list ap)
 {
 	auto_free char *text = xvasprintf(fmt, ap);
 

@@ -373,7 +373,7 @@ TEST(bases_that_are_no_repository_are_refused)
 
 TEST(hostile_components_stay_in_their_tag)
 {
-	static const char *const names[] = {"a/b", "a:b", "../x", "a b", "x@" DIG, ""};
+	static const char *const names[] = {"a/b", "a:b", "../x", "a b", ("x@" DIG), ""};
 	auto_naming struct naming plain = {0}, tagged = {0};
 
 	REQUIRE_OK(naming_init(&plain, "r.io/a", false, NULL, &e));
