@@ -74,8 +74,9 @@ struct http_auth {
 };
 
 enum http_flags {
-	HTTP_SMALL = 1 << 0, // the whole answer fits 1 MiB: HTTP/2 is fine. A larger
-			     // one to a GET is fetched again, the other way
+	// The whole answer fits 1 MiB: HTTP/2 is fine. A larger one to a GET is fetched again, the
+	// other way.
+	HTTP_SMALL = 1 << 0,
 	HTTP_ONCE = 1 << 1,          // do not repeat: the caller owns a position (upload session)
 	HTTP_KEEP_REDIRECT = 1 << 2, // hand 3xx to the caller
 };
