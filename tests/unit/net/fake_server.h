@@ -295,6 +295,16 @@ static inline bool fake_blurt(struct fake_conn *c)
 	return true;
 }
 
+// Closing with bytes unread would reset the connection, and take the answer away from its reader.
+static inline void fake_linger(struct fake_conn *c)
+{
+	char unread[16384];
+
+	shutdown(c->fd, SHUT_WR);
+	while (recv(c->fd, unread, sizeof(unread), 0) > 0)
+		;
+}
+
 static inline bool fake_turn(struct fake_conn *c)
 {
 	struct fake_request r = {0};
@@ -317,7 +327,11 @@ static inline bool fake_turn(struct fake_conn *c)
 		fake_reset(c);
 	if (a->flags & (FAKE_HANG | FAKE_RESET | FAKE_DROP))
 		return false;
-	return fake_answer(c, &r, a) && !(a->flags & FAKE_DEAF);
+	if (!(a->flags & FAKE_DEAF))
+		return fake_answer(c, &r, a);
+	if (fake_answer(c, &r, a))
+		fake_linger(c);
+	return false;
 }
 
 static inline void *fake_connection(void *arg)
