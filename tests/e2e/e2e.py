@@ -261,6 +261,7 @@ def run(argv, env=None, timeout=300, measured=False, **options):
         process = subprocess.Popen(argv, env=env or environment(), stdout=out, stderr=err,
                                    stdin=options.pop("stdin", subprocess.DEVNULL), start_new_session=True, **options)
         timer = threading.Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
+        timer.daemon = True
         timer.start()
         process.wait()
         timer.cancel()
