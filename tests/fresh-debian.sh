@@ -38,6 +38,7 @@ mirror=$(mirror_of_this_machine)
 [ -n "$mirror" ] || skip 'no Debian mirror in /etc/apt'
 
 root=$(mktemp -d "${FRESH_DIR:-/var/tmp}/fresh-debian.XXXXXX")
+chmod 755 "$root" # it becomes a /, which other users may enter
 cleanup() {
 	umount -R "$root" 2>/dev/null
 	[ $keep = yes ] && echo "# kept: $root" || rm -rf --one-file-system "$root"
