@@ -67,7 +67,7 @@ struct stream *registry_blob_open(struct registry *r, const char *repository,
 // (design.md, "Half-sent uploads"). The last slab waits until the digest is right.
 int registry_blob_put(struct registry *r, const char *repository, const struct descriptor *d,
 		      const struct opener *src, struct err *e) must_check;
-// 201: *ret_mounted. 202: the session is cancelled, false.
+// 201: *ret_mounted. 202: false, and the session is kept for the put of the same blob.
 int registry_blob_mount(struct registry *r, const char *repository, const struct descriptor *d,
 			const char *from, bool *ret_mounted, struct err *e) must_check;
 // All pages. ERR_NOT_FOUND for an unknown repository.
