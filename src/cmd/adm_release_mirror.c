@@ -61,7 +61,7 @@ static bool given(const char *value)
 	return value && *value;
 }
 
-// The release image, from the argument or the flag (spec 5.2).
+// The release image, from the argument or the flag.
 static int find_image(struct options *o, int argc, char **argv, struct err *e)
 {
 	if (argc == 0 && !given(o->from))
@@ -154,7 +154,7 @@ static struct release_mirror_request request(const struct options *o, const stru
 	};
 }
 
-// Everything that needs no network, in the order of spec 5.2.
+// Everything that needs no network, in the order of the reference.
 static int check(struct options *o, const struct cmd_io *io, int argc, char **argv,
 		 struct release_mirror_request *ret, struct err *e)
 {

@@ -67,7 +67,7 @@ int layout_parse(const struct layout_options *o, enum store_layout *ret, struct 
 	return err_set(e, ERR_USAGE, "--layout must be one of auto, oc, portable");
 }
 
-// Accepted because scripts pass them: ferry talks to no cluster (spec 0.4).
+// Accepted because scripts pass them: ferry talks to no cluster.
 #define IGNORED(type, letter, name)                                            \
 	{                                                                      \
 		type, letter, name, 0, NULL, "", FLAG_IGNORED | FLAG_HIDDEN, 0 \

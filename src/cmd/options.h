@@ -6,7 +6,7 @@
 #include "cmd/cmd.h"
 #include "store/store.h"
 
-// How registries are reached (spec 2.1, S).
+// How registries are reached.
 struct security_options {
 	const char *registry_config; // NULL: the search order
 	const char *certificate_authority;

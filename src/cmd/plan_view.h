@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plan of a dry run as people read it (spec 3.4, "After planning stderr gets").
+// The plan of a dry run as people read it.
 #ifndef CMD_PLAN_VIEW_H
 #define CMD_PLAN_VIEW_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sources that stand for several images: tag patterns, and repositories without a tag (spec 1.6).
+// Sources that stand for several images: tag patterns, and repositories without a tag.
 #ifndef MIRROR_EXPAND_H
 #define MIRROR_EXPAND_H
 

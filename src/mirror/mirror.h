@@ -23,7 +23,7 @@ void mappings_release(struct mappings *m);
 void mappings_add(struct mappings *m, const struct reference *src, const struct reference *dst,
 		  const char *name); // copies
 
-// Arguments and mapping files, by the rules of the reference (spec 3.1, 3.2). FILES are names, "-"
+// Arguments and mapping files, by the rules of the reference. FILES are names, "-"
 // reads STDIN_FD. Wildcards are left in the sources; mirror_run expands them.
 int mappings_parse(struct mappings *ret, char *const *args, size_t nargs, char *const *files,
 		   size_t nfiles, int stdin_fd, struct err *e) must_check;

@@ -4,7 +4,7 @@
 //
 // By digest the destination is asked first: what it has is not asked of the source. A list that is
 // named by digest or comes from a store is carried whole; a platform filter applies to tags of a
-// registry, or where it was asked for (spec 3.6, 12.1 #14).
+// registry, or where it was asked for.
 #ifndef MIRROR_PLANNER_H
 #define MIRROR_PLANNER_H
 

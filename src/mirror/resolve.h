@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From what the user named to the manifest that will be mirrored: read from the source, lists
-// filtered by platform (spec 3.6, 12.1 #14, #15).
+// filtered by platform.
 #ifndef MIRROR_RESOLVE_H
 #define MIRROR_RESOLVE_H
 

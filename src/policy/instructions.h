@@ -13,7 +13,7 @@ enum instructions_kind { INSTRUCTIONS_ICSP, INSTRUCTIONS_IDMS, INSTRUCTIONS_NONE
 int instructions_kind_parse(enum instructions_kind *ret, const char *text, struct err *e)
 	must_check;
 // Every source lists all mirrors, in the given order, duplicates removed; sources sorted and
-// unique. Appends both sections with the sentences around them (spec 5.9).
+// unique. Appends both sections with the sentences around them.
 void instructions_print(struct buf *ret, enum instructions_kind kind, const struct strlist *sources,
 			const struct strlist *mirrors);
 

@@ -63,8 +63,9 @@ int registry_blob_head(struct registry *r, const char *repository, const struct 
 struct stream *registry_blob_open(struct registry *r, const char *repository,
 				  const struct descriptor *d, uint64_t offset, struct err *e)
 	must_check;
-// POST, then PUT with the bytes; after a break asks for the offset and goes on from there
-// (design.md, "Half-sent uploads"). The last slab waits until the digest is right.
+// POST, then PUT with the bytes. After a break it asks the destination for its offset, goes back to
+// the newest hash checkpoint at or below it, opens the source there again and sends the rest. The
+// last slab waits until the digest is right, so that a bad source never commits.
 int registry_blob_put(struct registry *r, const char *repository, const struct descriptor *d,
 		      const struct opener *src, struct err *e) must_check;
 // 201: *ret_mounted. 202: false, and the session is kept for the put of the same blob.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mirroring a release: its payload names the images, mirror/ copies them, and the closing text says
-// how a cluster finds them (spec 5).
+// how a cluster finds them.
 #ifndef RELEASE_MIRROR_H
 #define RELEASE_MIRROR_H
 
@@ -34,7 +34,7 @@ struct release_mirror_result {
 #define auto_release_mirror_result __attribute__((cleanup(release_mirror_result_release)))
 void release_mirror_result_release(struct release_mirror_result *r);
 
-// What can be checked without the network, in the order of spec 5.2. ERR_USAGE.
+// What can be checked without the network, in the order of the reference. ERR_USAGE.
 int release_mirror_check(const struct release_mirror_request *req, struct err *e) must_check;
 // Checks, reads the payload, mirrors. *ret is filled also on failure, as by mirror_run.
 int release_mirror(struct places *places, const struct release_mirror_request *req,

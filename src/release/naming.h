@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the images of a release go: --to, --to-release-image, ${component} and ${version}
-// (spec 5.3).
+// Where the images of a release go: --to, --to-release-image, ${component} and ${version}, by
+// the rules of the reference.
 #ifndef RELEASE_NAMING_H
 #define RELEASE_NAMING_H
 

@@ -2,7 +2,7 @@
 // Content-addressed files: what --dir and --to-dir write and file:// reads.
 //
 // Layouts: "oc" is the reference's tree (v2/REPO/blobs/ALGO:HEX, v2/REPO/manifests/ALGO:HEX, tag
-// symlinks), ferry's own state in .store/ beside v2/; "portable" (registry.md 2.3) for filesystems
+// symlinks), ferry's own state in .store/ beside v2/; "portable" for filesystems
 // without links or ':' in names. Reading understands both, and hand-made copies with links turned
 // to files. A blob appears complete and verified or not at all. Puts are staged: bytes are written
 // and checked at once, names appear at the next barrier in the order blobs, manifests, tags;
