@@ -5,6 +5,7 @@
 build_packages=(
 	gcc libc6-dev meson ninja-build pkg-config
 	libcurl4-openssl-dev libssl-dev libjansson-dev libarchive-dev
+	libevent-dev libcrypt-dev
 )
 
 # What the quickstart serves its sample release with.
@@ -13,8 +14,9 @@ demo_packages=(docker-registry python3 curl)
 test_packages=(
 	"${demo_packages[@]}"
 	clang clang-format clang-tidy valgrind perl
-	apache2-utils openssl skopeo podman nginx-light strace util-linux procps
+	apache2-utils openssl skopeo podman buildah nginx-light strace util-linux procps
 	exfatprogs exfat-fuse fuse3 zstd git time
+	libhttp-parser-dev node-llhttp
 )
 
 # Installs those of the packages given that are missing: as root, or through sudo.

@@ -17,7 +17,15 @@
 struct store;
 
 enum store_mode { STORE_READ, STORE_WRITE };
-enum store_layout { STORE_LAYOUT_AUTO, STORE_LAYOUT_OC, STORE_LAYOUT_PORTABLE };
+// LINKED is a server's: the oc tree, whose files are hard links into one pool (store/upload.h).
+// OCI is an image layout folder (oci-layout, index.json), read only.
+enum store_layout {
+	STORE_LAYOUT_AUTO,
+	STORE_LAYOUT_OC,
+	STORE_LAYOUT_PORTABLE,
+	STORE_LAYOUT_LINKED,
+	STORE_LAYOUT_OCI,
+};
 
 struct store_config {
 	const char *dir;

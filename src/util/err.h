@@ -24,6 +24,7 @@ enum err_kind {
 	ERR_NET,         // connection, TLS, timeout, 5xx, 429: worth retrying
 	ERR_UNSUPPORTED, // the other side cannot do this: 405, a filesystem without links
 	ERR_IO,          // local filesystem
+	ERR_BUSY,        // someone else has it now; asking later may help
 	ERR_INCOMPLETE,  // finished, but something is missing; exit 3
 	ERR_CANCELLED,   // the user or another failure stopped us
 };

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the API share: the registry, a call, and how errors are answered.
+#ifndef SERVE_INTERNAL_H
+#define SERVE_INTERNAL_H
+
+#include "serve/api.h"
+#include "serve/range.h"
+#include "serve/route.h"
+#include "store/file.h"
+#include "store/upload.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct roots; // roots.c: the stores, the first that has something wins
+struct lists; // lists.c: the cached catalog
+
+struct api {
+	struct api_config cfg;
+	struct roots *roots;
+	struct lists *lists;
+	struct service service;
+	atomic_uint manifests_in_memory;
+	atomic_bool degraded; // said by /healthz
+};
+
+// One request: x->state.
+struct call {
+	struct api *api;
+	struct exchange *x;
+	struct route route;
+	struct query query;
+	char user[AUTH_USER_MAX + 1]; // "" is anonymous
+
+	// Which body is being read: set by the endpoint that answered NEXT_BODY.
+	int (*body)(struct call *c, const void *data, size_t n);
+	void (*end)(struct call *c);
+	void (*broken)(struct call *c);
+	struct store_upload *upload;
+	uint64_t upload_start; // size before this request; a broken PATCH with Content-Range goes
+			       // back
+	bool cut_when_broken;
+	struct buf bytes;          // a manifest, a form
+	struct digest file_digest; // of reply.file, for falling through to the next root
+	int file_root;
+};
+
+// Answers {"errors":[{"code","message","detail"}]} and returns NEXT_REPLY. CODE is one of the
+// spec's; TEXT is the message.
+enum exchange_next reply_error(struct call *c, int status, const char *code, const char *fmt, ...)
+	printf_like(4, 5);
+// The same with several entries: reply_error, then one call for each further one.
+void reply_error_more(struct call *c, const char *code, const char *fmt, ...) printf_like(3, 4);
+// For a failed store call: ERR_NOT_FOUND is CODE with 404, ERR_BUSY 416, ENOSPC 503 with
+// Retry-After, all others 500 (the text goes to the log, not to the client).
+enum exchange_next reply_failure(struct call *c, const char *not_found_code, const struct err *e);
+
+// ---- roots.c: store first, then the roots. As store/file.h; *ret_root says who had it.
+
+int roots_new(struct roots **ret, struct store *store, struct store *const *rest);
+void roots_free(struct roots *r);
+int roots_blob(struct roots *r, const char *repo, const struct digest *d, enum store_patience p,
+	       struct store_file *ret, int *ret_root, struct err *e) must_check;
+int roots_manifest(struct roots *r, const char *repo, const char *ref, enum store_patience p,
+		   struct buf *ret, struct digest *ret_digest, struct err *e) must_check;
+// Root ROOT could not read D: it is not asked for D again for a while.
+void roots_mark_bad(struct roots *r, int root, const char *repo, const struct digest *d);
+bool roots_repository_exists(struct roots *r, const char *repo);
+// Sorted, without repeats.
+int roots_tags(struct roots *r, const char *repo, struct strlist *ret, struct err *e) must_check;
+int roots_repositories(struct roots *r, struct strlist *ret, struct err *e) must_check;
+int roots_referrers(struct roots *r, const char *repo, const struct digest *subject,
+		    struct strlist *ret, struct err *e) must_check;
+
+// ---- endpoints; authorised already. Each sets the reply, or a body function.
+
+enum exchange_next pull_blob(struct call *c);            // GET, HEAD  (pull.c)
+enum exchange_next pull_manifest(struct call *c);        // GET, HEAD
+bool pull_quick(struct call *c, enum endpoint endpoint); // without waiting; false: not possible
+enum exchange_next list_tags(struct call *c);            // lists.c
+enum exchange_next list_catalog(struct call *c);
+enum exchange_next list_referrers(struct call *c);
+struct lists *lists_new(struct api *a);
+void lists_free(struct lists *l);
+enum exchange_next upload_start(struct call *c);  // POST …/uploads/  (push.c)
+enum exchange_next upload_status(struct call *c); // GET, HEAD
+enum exchange_next upload_patch(struct call *c);
+enum exchange_next upload_finish(struct call *c); // PUT
+enum exchange_next upload_cancel(struct call *c); // DELETE
+enum exchange_next blob_delete(struct call *c);
+enum exchange_next manifest_put(struct call *c); // manifests.c
+enum exchange_next manifest_delete(struct call *c);
+
+#endif
