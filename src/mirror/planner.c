@@ -92,6 +92,18 @@ static int probe_task(struct transfer *t, void *arg, struct err *e)
 	return place_ready(arg, e) < 0 ? -1 : 0;
 }
 
+// Is the destination a new repository? The first of a place is asked for a manifest before, which
+// is all that is needed where the run has nothing to do; once one was new, the others may be as
+// well.
+static bool is_fresh(struct walk *w)
+{
+	bool fresh = dst_repo(w)->ops->fresh(dst_repo(w)) == REPO_FRESH;
+
+	if (fresh)
+		w->dst->at->fresh = true;
+	return fresh;
+}
+
 // The destination's own view of REF: 1 there, 0 not (or it would not say), -1 cancelled. The first
 // request to a repository is a GET; *got then holds the manifest.
 static int ask(struct walk *w, const char *ref, struct manifest_stat *ret,
@@ -103,17 +115,18 @@ static int ask(struct walk *w, const char *ref, struct manifest_stat *ret,
 	int ok = 0;
 
 	pthread_mutex_lock(&w->dst->lock);
-	if (!w->dst->asked) {
+	if (!w->dst->asked && !(w->dst->at->fresh && is_fresh(w))) {
 		manifest_bytes_release(got);
 		*got = (struct manifest_bytes){0};
 		ok = r->ops->manifest_get(r, ref, got, &why);
-		w->dst->asked = get = true;
+		get = true;
 		if (ok < 0 && why.kind == ERR_NOT_FOUND)
-			r->ops->fresh(r); // before the others ask, they wait for this answer
+			is_fresh(w); // before the others ask, they wait for this answer
 	}
+	w->dst->asked = true;
 	pthread_mutex_unlock(&w->dst->lock);
 	if (!get) {
-		if (r->ops->fresh(r) == REPO_FRESH)
+		if (is_fresh(w))
 			return 0;
 		ok = r->ops->manifest_stat(r, ref, ret, &why);
 	} else if (ok == 0) {
@@ -144,7 +157,7 @@ static int read_there(struct walk *w, const struct digest *d, struct manifest_by
 
 	w->dst->asked = true;
 	pthread_mutex_unlock(&w->dst->lock);
-	if (!first && r->ops->fresh(r) == REPO_FRESH)
+	if (!first && is_fresh(w))
 		return 0;
 	if (r->ops->manifest_get(r, d->text, got, &why) == 0)
 		return 1;

@@ -9,6 +9,7 @@
 #define MIRROR_PLANNER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "mirror/mirror.h"
 #include "util/map.h"
@@ -18,6 +19,7 @@ struct plan_place {
 	struct place *place;
 	pthread_mutex_t lock;
 	bool probed, failed;
+	atomic_bool fresh; // one of its repositories was: ask the others for that first
 };
 
 // A repository that is written to.
@@ -26,7 +28,7 @@ struct plan_destination {
 	struct plan_place *at;
 	char *printed; // as the user wrote it, without tag
 	pthread_mutex_t lock;
-	bool asked; // its first request was sent: a GET, since only that tells NAME_UNKNOWN
+	bool asked; // its first request was sent
 };
 
 struct plan_target {

@@ -96,6 +96,19 @@ def shared_blobs_are_mounted_not_sent_twice():
 
 
 @test
+def new_repositories_cost_one_question_each():
+    source, destination = Registry("source"), Registry("destination")
+    s = corpus.Storage("source")
+    for i in range(8):
+        s.image("op%d" % i, [s.layer([("own%d" % i, b"x" * 5000, 0o644)])], "v1")
+    pairs = ["%s/op%d:v1=%s/new/op%d:v1" % (source.host, i, destination.host, i) for i in range(8)]
+    succeeds("image", "mirror", "--insecure", "--max-per-registry=1", *pairs)
+    asked = [p for m, p, _ in destination.lines() if m in ("GET", "HEAD") and "/v2/new/" in p]
+    check(len([p for p in asked if "/tags/list" in p]) <= 8 and len([p for p in asked if "/manifests/" in p]) <= 1,
+          "one question a repository, and one more for the first: %s" % asked)
+
+
+@test
 def memory_is_bounded_by_large_layers_too():
     source, destination = Registry("source"), Registry("destination")
     corpus.write("big", "source", source.host, scale=0.3)
