@@ -20,8 +20,8 @@ struct api {
 	struct roots *roots;
 	struct lists *lists;
 	struct service service;
-	atomic_uint manifests_in_memory;
-	atomic_bool degraded; // said by /healthz
+	_Atomic uint64_t manifest_bytes; // of manifests that are being pushed
+	atomic_bool degraded;            // said by /healthz
 };
 
 // One request: x->state.
@@ -40,7 +40,11 @@ struct call {
 	uint64_t upload_start; // size before this request; a broken PATCH with Content-Range goes
 			       // back
 	bool cut_when_broken;
+	bool drop_when_broken;     // nobody knows of the session but this request
+	uint64_t upload_length;    // bytes that this request has to bring; UINT64_MAX: any
+	struct digest wanted;      // what the upload is to become
 	struct buf bytes;          // a manifest, a form
+	uint64_t held;             // of api.manifest_bytes, by BYTES
 	struct digest file_digest; // of reply.file, for falling through to the next root
 	int file_root;
 };
@@ -88,6 +92,9 @@ enum exchange_next upload_patch(struct call *c);
 enum exchange_next upload_finish(struct call *c); // PUT
 enum exchange_next upload_cancel(struct call *c); // DELETE
 enum exchange_next blob_delete(struct call *c);
+// 405 without a writable store; 503 when BYTES more would leave less than the disk's reserve. True:
+// the reply is set.
+bool push_refused(struct call *c, uint64_t bytes);
 enum exchange_next manifest_put(struct call *c); // manifests.c
 enum exchange_next manifest_delete(struct call *c);
 
