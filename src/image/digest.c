@@ -5,7 +5,10 @@
 #include "util/mem.h"
 
 #include <assert.h>
+#include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -215,6 +218,18 @@ void digest_of(struct digest *ret, enum digest_algo algo, const void *data, size
 
 	hasher_add(h, data, n);
 	hasher_finish(h, ret);
+}
+
+void hmac_sha256(unsigned char ret[HMAC_SHA256_SIZE], const void *key, size_t key_n,
+		 const void *data, size_t n)
+{
+	assert(key_n <= INT_MAX);
+	ok(HMAC(EVP_sha256(), key, (int)key_n, data, n, ret, NULL) != NULL);
+}
+
+bool hmac_equal(const void *a, const void *b, size_t n)
+{
+	return CRYPTO_memcmp(a, b, n) == 0;
 }
 
 int digest_check(const struct digest *want, const struct digest *got, const char *what,

@@ -46,6 +46,13 @@ DEFINE_AUTO(hasher_free, struct hasher)
 
 void digest_of(struct digest *ret, enum digest_algo algo, const void *data, size_t n);
 
+enum { HMAC_SHA256_SIZE = 32 };
+
+void hmac_sha256(unsigned char ret[HMAC_SHA256_SIZE], const void *key, size_t key_n,
+		 const void *data, size_t n);
+// In a time that does not depend on where A and B differ.
+bool hmac_equal(const void *a, const void *b, size_t n);
+
 // Compares GOT with WANT. ERR_DIGEST: "content integrity error: the <what> streamed from digest D
 // does not match the digest calculated from the content D2" (the reference's words; WHAT is "blob"
 // or "manifest").

@@ -107,6 +107,21 @@ TEST(a_wrong_digest_names_both)
 			  " does not match the digest calculated from the content " ABC);
 }
 
+// RFC 4231, test case 2.
+TEST(a_message_is_authenticated_with_a_key)
+{
+	unsigned char mac[HMAC_SHA256_SIZE], other[HMAC_SHA256_SIZE];
+	struct digest d;
+
+	hmac_sha256(mac, "Jefe", 4, "what do ya want for nothing?", 28);
+	digest_from_raw(&d, DIGEST_SHA256, mac);
+	CHECK_STR(digest_hex(&d),
+		  "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	hmac_sha256(other, "Jeff", 4, "what do ya want for nothing?", 28);
+	CHECK(hmac_equal(mac, mac, sizeof(mac)));
+	CHECK(!hmac_equal(mac, other, sizeof(mac)));
+}
+
 int main(void)
 {
 	return tap_main();
