@@ -88,6 +88,15 @@ bool limiter_try(struct limiter *l)
 	return ok;
 }
 
+bool limiter_has_room(struct limiter *l)
+{
+	pthread_mutex_lock(&l->lock);
+	bool room = l->in_flight < l->limit;
+
+	pthread_mutex_unlock(&l->lock);
+	return room;
+}
+
 static void grow(struct limiter *l)
 {
 	if (l->limit >= WINDOW_MAX)

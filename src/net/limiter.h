@@ -21,7 +21,8 @@ struct limiter *limiter_new_timed(int fixed, uint64_t (*now_us)(void));
 void limiter_free(struct limiter *l);
 DEFINE_AUTO(limiter_free, struct limiter)
 
-bool limiter_try(struct limiter *l); // true: entered
+bool limiter_try(struct limiter *l);      // true: entered
+bool limiter_has_room(struct limiter *l); // would limiter_try enter now?
 void limiter_leave(struct limiter *l,
 		   uint64_t bytes); // BYTES moved by the task, for the measure of gain
 void limiter_pushback(struct limiter *l);

@@ -854,7 +854,10 @@ void transfer_settle(struct transfer *t)
 		t->phase = TRANSFER_DONE;
 	if (t->want == WANT_BODY && t->in.n == 0 && t->filling && t->filling->n > 0)
 		queue_push(&t->in, steal(&t->filling));
-	if (t->want != WANT_NOTHING && ready(t, t->want))
-		pthread_cond_signal(&t->changed);
+	bool news = t->want != WANT_NOTHING && ready(t, t->want);
+
 	pthread_mutex_unlock(&t->lock);
+	// Behind the lock, which the woken thread takes first thing. The loop's reference keeps T.
+	if (news)
+		pthread_cond_signal(&t->changed);
 }

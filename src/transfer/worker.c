@@ -21,6 +21,8 @@ enum { SILENCES_MAX = 16 };
 
 // Set while this thread gives back what it could not use: that is not news to anybody.
 static _Thread_local bool backing_off;
+// Set while this thread gives back what its task has used: it looks for the next task itself.
+static _Thread_local bool leaving;
 
 static void on_room(void *arg)
 {
@@ -30,7 +32,8 @@ static void on_room(void *arg)
 		return;
 	pthread_mutex_lock(&s->t->lock);
 	s->full = false;
-	workers_wake(s->t);
+	if (!leaving)
+		workers_wake(s->t);
 	pthread_mutex_unlock(&s->t->lock);
 }
 
@@ -224,9 +227,11 @@ static bool take(struct transfer *t, struct job *job)
 
 static void leave(struct job *job)
 {
+	leaving = true;
 	for (size_t i = 0; i < ARRAY_SIZE(job->limiters); i++)
 		if (job->limiters[i])
 			limiter_leave(job->limiters[i], job->moved);
+	leaving = false;
 }
 
 static void end_spawn(struct transfer *t, const struct job *job)
@@ -290,8 +295,36 @@ static void add_thread(struct transfer *t)
 	pthread_attr_destroy(&attr);
 }
 
+static bool has_room(struct transfer *t, uint32_t place)
+{
+	struct place_state *s = place == NONE ? NULL : place_state(t, place);
+
+	return !s || !s->limiter || limiter_has_room(s->limiter);
+}
+
+// Would somebody who looks now find a task? Waking a thread for nothing costs as much as a small
+// request.
+static bool could_take(struct transfer *t)
+{
+	for (size_t i = 0; i < t->nlanes; i++) {
+		const struct lane *lane = &t->lanes[i];
+
+		if (!lane->first && lane->head == NONE)
+			continue;
+		if (cancelled(t->cfg.cancel) || t->closing)
+			return true;
+		if (lane->head != NONE && place_state(t, lane->dst)->silences >= SILENCES_MAX)
+			return true;
+		if (has_room(t, lane->src) && has_room(t, lane->dst))
+			return true;
+	}
+	return false;
+}
+
 void workers_wake(struct transfer *t)
 {
+	if (!could_take(t))
+		return;
 	if (t->nidle > 0)
 		pthread_cond_signal(&t->work);
 	else if (t->spawns + t->queued > 0 && t->nthreads < t->cfg.workers)
