@@ -15,13 +15,23 @@
 struct roots; // roots.c: the stores, the first that has something wins
 struct lists; // lists.c: the cached catalog
 
+// What /healthz tells of.
+enum trouble {
+	TROUBLE_DISK = 1 << 0,  // the writable store has less room than its reserve
+	TROUBLE_SWEEP = 1 << 1, // the writable store cannot be swept
+	TROUBLE_USERS = 1 << 2, // the users' file cannot be read
+};
+
 struct api {
-	struct api_config cfg;
+	struct api_config cfg; // with the defaults of its limits
 	struct roots *roots;
 	struct lists *lists;
 	struct service service;
 	_Atomic uint64_t manifest_bytes; // of manifests that are being pushed
-	atomic_bool degraded;            // said by /healthz
+	atomic_uint forms_hashing;       // passwords of POST /token that are being checked
+	atomic_uint trouble;             // enum trouble
+	int64_t swept;                   // api_tick's own: unix time of the last; 0: none yet
+	unsigned told;                   // and the troubles that went to the log
 };
 
 // One request: x->state.
@@ -43,26 +53,49 @@ struct call {
 	bool drop_when_broken;     // nobody knows of the session but this request
 	uint64_t upload_length;    // bytes that this request has to bring; UINT64_MAX: any
 	struct digest wanted;      // what the upload is to become
-	struct buf bytes;          // a manifest, a form
-	uint64_t held;             // of api.manifest_bytes, by BYTES
+	struct buf bytes;          // a manifest, a form; to be given its ceiling by who uses it
+	uint64_t held;             // of api.manifest_bytes, by BYTES; given back with the call
 	struct digest file_digest; // of reply.file, for falling through to the next root
 	int file_root;
+
+	const struct route_row *row; // api.c: how the request is answered
+	bool parsed;                 // `route` is set
+	bool authorised;
+	bool may_hash;
 };
 
+// A line for whoever runs the server; nothing from outside goes into it unchecked.
+void api_notice(struct api *a, const char *fmt, ...) printf_like(2, 3);
+// Is there room for BYTES more on the store's disk, above its reserve?
+bool api_has_room(struct api *a, uint64_t bytes);
+
+// The media type to hand a manifest out under: its mediaType member, else by its shape: an OCI
+// index if it has `manifests`, else an OCI image manifest; schema 1 by its version. What is no
+// JSON object, or names a type that browsers would act upon, is application/octet-stream.
+// Allocates nothing and reads no further than it must; the bytes may be anything.
+enum { MEDIA_TYPE_MAX = 255 };
+void manifest_media_type(struct str bytes, char ret[MEDIA_TYPE_MAX + 1]); // media_type.c
+
+// ---- errors.c
+
 // Answers {"errors":[{"code","message","detail"}]} and returns NEXT_REPLY. CODE is one of the
-// spec's; TEXT is the message.
+// spec's fourteen; FMT makes the message. Whatever was in the reply before is dropped: add headers
+// (Retry-After, Allow) behind it.
 enum exchange_next reply_error(struct call *c, int status, const char *code, const char *fmt, ...)
 	printf_like(4, 5);
 // The same with several entries: reply_error, then one call for each further one.
 void reply_error_more(struct call *c, const char *code, const char *fmt, ...) printf_like(3, 4);
 // For a failed store call: ERR_NOT_FOUND is CODE with 404, ERR_BUSY 416, ENOSPC 503 with
-// Retry-After, all others 500 (the text goes to the log, not to the client).
+// Retry-After, EIO the same, all others 500 (the text goes to the log, not to the client).
 enum exchange_next reply_failure(struct call *c, const char *not_found_code, const struct err *e);
 
 // ---- roots.c: store first, then the roots. As store/file.h; *ret_root says who had it.
 
-int roots_new(struct roots **ret, struct store *store, struct store *const *rest);
+// Root 0 is the writable store if there is one. Troubles that a later root makes good are said
+// through A.
+struct roots *roots_new(struct api *a);
 void roots_free(struct roots *r);
+const char *roots_dir(const struct roots *r, int root);
 int roots_blob(struct roots *r, const char *repo, const struct digest *d, enum store_patience p,
 	       struct store_file *ret, int *ret_root, struct err *e) must_check;
 int roots_manifest(struct roots *r, const char *repo, const char *ref, enum store_patience p,
@@ -92,9 +125,15 @@ enum exchange_next upload_patch(struct call *c);
 enum exchange_next upload_finish(struct call *c); // PUT
 enum exchange_next upload_cancel(struct call *c); // DELETE
 enum exchange_next blob_delete(struct call *c);
-// 405 without a writable store; 503 when BYTES more would leave less than the disk's reserve. True:
-// the reply is set.
-bool push_refused(struct call *c, uint64_t bytes);
+// 405 without a writable store. True: the reply is set.
+bool push_read_only(struct call *c);
+// 503 when BYTES more would leave less than the disk's reserve. True: the reply is set.
+bool push_disk_full(struct call *c, uint64_t bytes);
+// 405 without a writable store, or when deletes are off. True: the reply is set.
+bool push_no_delete(struct call *c);
+// For a failed removal: 405 for what is ELSEWHERE, in a read-only root; else as reply_failure.
+enum exchange_next push_remove_failed(struct call *c, bool elsewhere, const char *code,
+				      const struct err *e);
 enum exchange_next manifest_put(struct call *c); // manifests.c
 enum exchange_next manifest_delete(struct call *c);
 
