@@ -432,6 +432,13 @@ static int portable_open(struct store *s, struct buf *notice, struct err *e)
 	return 0;
 }
 
+bool store_unfinished(const struct store *s)
+{
+	const struct portable *p = s->own;
+
+	return s->kind == STORE_LAYOUT_PORTABLE && !p->ix.sealed;
+}
+
 static void portable_close(struct store *s)
 {
 	struct portable *p = s->own;

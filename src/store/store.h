@@ -45,6 +45,8 @@ void store_close(struct store *s);
 DEFINE_AUTO(store_close, struct store)
 const char *store_dir(const struct store *s);
 enum store_layout store_layout(const struct store *s);
+// The run that wrote this medium did not end, as its seal tells; only the portable layout has one.
+bool store_unfinished(const struct store *s);
 
 // Verified. ERR_NOT_FOUND; ERR_DIGEST "manifest … is damaged on the medium".
 int store_manifest_get(struct store *s, const char *repo, const char *ref, struct buf *ret,
