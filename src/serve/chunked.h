@@ -2,7 +2,8 @@
 // Chunked request bodies, decoded in place as they arrive. Pure; no memory.
 //
 // Spec: RFC 9112 section 7.1. Extensions of up to 256 bytes a chunk and trailers of up to 2 KiB are
-// read and dropped; sizes of more than 16 hex digits, bare LF and anything else are refused.
+// read and dropped; sizes of more than 16 hex digits, bare LF, Content-Length and Transfer-Encoding
+// in a trailer, and anything else are refused.
 #ifndef SERVE_CHUNKED_H
 #define SERVE_CHUNKED_H
 
@@ -15,7 +16,8 @@
 struct chunked {
 	int state; // zero before the first byte
 	uint64_t left;
-	unsigned digits, extension, trailer;
+	unsigned digits, extension, trailer; // bytes of each so far
+	unsigned column, framing; // of a trailer's name, and which names it cannot be any more
 	bool done;
 };
 
