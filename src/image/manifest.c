@@ -11,7 +11,7 @@
 
 enum { URLS_MAX = 100 };
 
-static const struct json_limits limits = {MANIFEST_MAX, JSON_VALUES_MAX, JSON_DEPTH_MAX};
+static const struct json_limits limits = {MANIFEST_MAX, JSON_VALUES_MAX, MANIFEST_DEPTH_MAX};
 
 static const struct {
 	const char *media_type;
@@ -39,6 +39,11 @@ bool media_type_is_index(const char *media_type)
 	int i = known_type(media_type);
 
 	return i >= 0 && kinds[i].kind == MANIFEST_INDEX;
+}
+
+bool media_type_is_manifest(const char *media_type)
+{
+	return known_type(media_type) >= 0;
 }
 
 bool media_type_is_foreign(const char *media_type)

@@ -14,8 +14,10 @@
 
 #include <stdint.h>
 
-#define MANIFEST_MAX    ((size_t)8 << 20)
-#define DESCRIPTORS_MAX 10000
+#define MANIFEST_MAX       ((size_t)8 << 20)
+#define DESCRIPTORS_MAX    10000
+// Levels of objects and arrays.
+#define MANIFEST_DEPTH_MAX 64
 
 #define MT_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
 #define MT_DOCKER_LIST     "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -69,6 +71,7 @@ void manifest_release(struct manifest *m);
 // The media type to push BYTES under when nobody told: mediaType member, else by shape. Borrowed
 // constant or arena text in RET.
 bool media_type_is_index(const char *media_type);
+bool media_type_is_manifest(const char *media_type); // of any kind that manifest_parse knows
 // Layers that are not pushed to registries by convention ("foreign", "nondistributable").
 bool media_type_is_foreign(const char *media_type);
 

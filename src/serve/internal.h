@@ -125,12 +125,8 @@ enum exchange_next upload_patch(struct call *c);
 enum exchange_next upload_finish(struct call *c); // PUT
 enum exchange_next upload_cancel(struct call *c); // DELETE
 enum exchange_next blob_delete(struct call *c);
-// 405 without a writable store. True: the reply is set.
-bool push_read_only(struct call *c);
 // 503 when BYTES more would leave less than the disk's reserve. True: the reply is set.
 bool push_disk_full(struct call *c, uint64_t bytes);
-// 405 without a writable store, or when deletes are off. True: the reply is set.
-bool push_no_delete(struct call *c);
 // For a failed removal: 405 for what is ELSEWHERE, in a read-only root; else as reply_failure.
 enum exchange_next push_remove_failed(struct call *c, bool elsewhere, const char *code,
 				      const struct err *e);

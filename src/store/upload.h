@@ -25,6 +25,8 @@ int store_upload_id(struct store *s, const char *repo, const char *owner, enum d
 // to restore the hash.
 struct store_upload *store_upload_open(struct store *s, const char *repo, const char *owner,
 				       const char *id, struct err *e) must_check;
+// Was ID given out for REPO and OWNER in the last 24 h, whatever became of it since?
+bool store_upload_issued(struct store *s, const char *repo, const char *owner, const char *id);
 uint64_t store_upload_size(const struct store_upload *u);
 enum digest_algo store_upload_algo(const struct store_upload *u);
 // Appends and hashes. ERR_IO with os == ENOSPC: the session has been dropped to free the disk.

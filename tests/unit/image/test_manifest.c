@@ -170,8 +170,8 @@ TEST(nothing_from_outside_decides_our_memory)
 		int n;
 		const char *why;
 	} rows[] = {
-		{"{\"schemaVersion\":2,\"x\":", "[", 40,
-		 "manifest of x: JSON nested more than 32 levels deep"},
+		{"{\"schemaVersion\":2,\"x\":", "[", 64,
+		 "manifest of x: JSON nested more than 64 levels deep"},
 		{"{\"schemaVersion\":2,\"x\":[", "0,", 500000,
 		 "manifest of x: JSON of more than 200000 values"},
 		{"{\"schemaVersion\":2," CONFIG ",\"layers\":[" LAYER, "," LAYER, 10000,
