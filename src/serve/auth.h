@@ -34,8 +34,8 @@ struct auth;
 int auth_new(struct auth **ret, const struct auth_config *cfg, struct err *e) must_check;
 void auth_free(struct auth *a);
 DEFINE_AUTO(auth_free, struct auth)
-// Reads the file again when it has changed; on failure the old users stay. Looks at most once a
-// second.
+// Reads the file again when it has changed. While it cannot be used the old users stay, and every
+// call says why. Looks at most once a second.
 int auth_reload(struct auth *a, struct err *e) must_check;
 
 enum auth_verdict {
@@ -48,10 +48,14 @@ enum auth_verdict {
 // that is needed otherwise.
 enum auth_verdict auth_check(struct auth *a, struct exchange *x, const char *repo, unsigned actions,
 			     bool may_hash, char ret_user[AUTH_USER_MAX + 1]);
-// Has the user of this request the right as well? For mounts and the catalog; no reply is set.
+// Has the user of this request the right as well? For mounts and the catalog; no reply is set. REPO
+// "*" asks about every repository. A token counts for what its scopes name; one for the catalog
+// shows all that its user may see.
 bool auth_allows(struct auth *a, const char *user, const struct exchange *x, const char *repo,
 		 unsigned actions);
 // GET and POST /token. BODY is a POST's form. AUTH_OK means that the reply is set as well.
 enum auth_verdict auth_token(struct auth *a, struct exchange *x, struct str body, bool may_hash);
+// Passwords hashed so far.
+uint64_t auth_hashed(const struct auth *a);
 
 #endif
