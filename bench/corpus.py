@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the storage of a docker-registry (distribution's filesystem layout) that holds a corpus.
 
-usage: corpus.py KIND DIR HOST:PORT [--seed N] [--scale X]
+usage: corpus.py KIND DIR HOST:PORT [--tree] [--seed N] [--scale X]
 
 KIND is one of
   sample   a small release with real component names: what quickstart.sh mirrors (4.12.0, 8 MB)
@@ -20,7 +20,9 @@ hold random bytes. Beside the storage stands DIR/plan: what a client has to move
 in the order config, layers, manifest; each blob of a repository once. bench/floor reads it, and
 DIR/mapping has SRC=DST lines with DST as a placeholder (bundles, big).
 
-As a module: Storage writes any image a test may want, without a registry running.
+--tree writes the folder that `mirror --dir` makes instead (DIR/v2), for ferry's registry to serve.
+
+As a module: Storage and Tree write any image a test may want, without a registry running.
 """
 import argparse
 import gzip
@@ -98,29 +100,35 @@ class Storage:
         if os.path.exists(path):
             os.unlink(temporary)
         else:
-            os.makedirs(os.path.dirname(path))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             os.rename(temporary, path)
             self.blobs += 1
             self.bytes += size
         return digest, size
 
     def attach(self, repo, digest, size):
-        self._link(os.path.join(self.root, "repositories", repo, "_layers/sha256", digest[7:]), digest)
+        self._attach(repo, digest)
         if (repo, digest) not in self.seen:
             self.seen.add((repo, digest))
             self.plan.append("blob %s %s %d" % (repo, digest, size))
 
-    def manifest(self, repo, body, media_type, tag=None):
-        """Bytes as a manifest of REPO; returns (digest, size)."""
-        counted = self.blobs, self.bytes
-        digest, size = self.blob(body)
-        self.blobs, self.bytes = counted
+    def _attach(self, repo, digest):
+        self._link(os.path.join(self.root, "repositories", repo, "_layers/sha256", digest[7:]), digest)
+
+    def _revision(self, repo, digest, tag):
         base = os.path.join(self.root, "repositories", repo, "_manifests")
         self._link(os.path.join(base, "revisions/sha256", digest[7:]), digest)
         os.makedirs(os.path.join(self.root, "repositories", repo, "_layers"), exist_ok=True)
         if tag:
             self._link(os.path.join(base, "tags", tag, "current"), digest)
             self._link(os.path.join(base, "tags", tag, "index/sha256", digest[7:]), digest)
+
+    def manifest(self, repo, body, media_type, tag=None):
+        """Bytes as a manifest of REPO; returns (digest, size)."""
+        counted = self.blobs, self.bytes
+        digest, size = self.blob(body)
+        self.blobs, self.bytes = counted
+        self._revision(repo, digest, tag)
         self.plan.append("manifest %s %s %d %s %s" % (repo, digest, size, media_type, tag or "-"))
         return digest, size
 
@@ -178,6 +186,37 @@ class Storage:
                           {"io.openshift.release": version})
 
 
+class Tree(Storage):
+    """The tree below DIR that ferry serves in place: DIR/v2/REPOSITORY/{blobs,manifests}."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.tree = os.path.join(directory, "v2")
+        self.root = os.path.join(directory, ".corpus")  # the first name of every file
+
+    def blob_path(self, digest):
+        return os.path.join(self.root, digest[7:9], digest[7:])
+
+    def _name(self, repo, kind, digest):
+        folder = os.path.join(self.tree, repo, kind)
+        os.makedirs(folder, exist_ok=True)
+        if not os.path.exists(os.path.join(folder, digest)):
+            os.link(self.blob_path(digest), os.path.join(folder, digest))
+        return folder
+
+    def _attach(self, repo, digest):
+        self._name(repo, "blobs", digest)
+
+    def _revision(self, repo, digest, tag):
+        folder = self._name(repo, "manifests", digest)
+        self._name(repo, "blobs", digest)
+        if tag:
+            path = os.path.join(folder, tag)
+            if os.path.lexists(path):
+                os.unlink(path)
+            os.symlink(digest, path)
+
+
 ART = "openshift-release-dev/ocp-v4.0-art-dev"
 REL = "openshift-release-dev/ocp-release"
 
@@ -209,8 +248,8 @@ def write_release(storage, host, rnd, version, names, base_sizes, sizes):
     storage.release(host, version, components, base)
 
 
-def write(kind, directory, host, seed=1, scale=1.0):
-    storage, rnd, mapping = Storage(directory), random.Random(seed), []
+def write(kind, directory, host, seed=1, scale=1.0, storage=Storage):
+    storage, rnd, mapping = storage(directory), random.Random(seed), []
     if kind == "sample":
         write_release(storage, host, rnd, "4.12.0", component_names(), (1 << 20, 1 << 18),
                       lambda i: 4000 + rnd.randrange(64000))
@@ -246,10 +285,11 @@ def main():
     parser.add_argument("kind", choices=["sample", "release", "bundles", "big"])
     parser.add_argument("directory")
     parser.add_argument("host")
+    parser.add_argument("--tree", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0)
     a = parser.parse_args()
-    storage = write(a.kind, a.directory, a.host, a.seed, a.scale)
+    storage = write(a.kind, a.directory, a.host, a.seed, a.scale, Tree if a.tree else Storage)
     print("%s: %d blobs, %.1f MB" % (a.kind, storage.blobs, storage.bytes / 1e6))
 
 
