@@ -155,6 +155,11 @@ int barrier_now(struct store *s, bool seal, struct err *e) must_check;
 int barrier_sync_folders(struct store *s, int root, struct strlist *paths, struct err *e)
 	must_check;
 
+// ---- referrers (referrers.c)
+
+// The subject of the manifest BYTES; false when it has none.
+bool manifest_subject(struct str bytes, struct digest *ret);
+
 // ---- layouts
 
 struct layout {
@@ -193,7 +198,7 @@ struct layout {
 	int (*origins_load)(struct store *s, struct err *e);
 };
 
-extern const struct layout layout_oc, layout_portable;
+extern const struct layout layout_oc, layout_portable, layout_linked, layout_oci;
 
 struct store {
 	char *dir;

@@ -2,8 +2,9 @@
 // Opening a store: whose it is, which layout it has or gets, and what the layouts share.
 #include "store/store.h"
 
-#include "store/internal.h"
+#include "store/linked.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/fs.h"
 #include "util/trace.h"
 
@@ -17,6 +18,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 enum {
 	FORMAT_MAX = 256,
@@ -24,7 +26,12 @@ enum {
 	FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW
 };
 
-static const struct layout *const layouts[] = {&layout_oc, &layout_portable};
+static const struct layout *const layouts[] = {
+	[STORE_LAYOUT_OC] = &layout_oc,
+	[STORE_LAYOUT_PORTABLE] = &layout_portable,
+	[STORE_LAYOUT_LINKED] = &layout_linked,
+	// OCI
+};
 
 // ---- small helpers
 
@@ -81,7 +88,7 @@ static int not_writable(struct store *s, int fd, struct err *e)
 // ---- what the filesystem can do
 
 struct ability {
-	bool colon, symlinks, cases;
+	bool colon, symlinks, links, cases;
 	uid_t uid; // of what we create there
 };
 
@@ -132,6 +139,7 @@ static int try_names(struct store *s, const char *folder, struct ability *ret, b
 	ret->uid = st.st_uid;
 	ret->colon = can_create(fd, "a:b");
 	ret->symlinks = symlinkat("a:b", fd, "link") == 0;
+	ret->links = linkat(fd, "x", fd, "hard", 0) == 0;
 	ret->cases = can_create(fd, "X");
 	// Unless another process took it for a dead one's.
 	*ret_valid = exists(fd, "x");
@@ -189,14 +197,18 @@ static const char *oc_obstacle(const struct ability *a)
 
 // ---- the layout
 
-static const struct layout *layout_of(enum store_layout kind)
+static enum store_layout kind_of(const struct layout *l)
 {
-	return kind == STORE_LAYOUT_PORTABLE ? &layout_portable : &layout_oc;
+	enum store_layout kind = STORE_LAYOUT_OC;
+
+	while (layouts[kind] != l)
+		kind++;
+	return kind;
 }
 
-static int read_format(struct store *s, const struct layout *l, struct buf *ret, struct err *e)
+static int read_format(struct store *s, const char *state, struct buf *ret, struct err *e)
 {
-	auto_free char *path = xasprintf("%s/format", l->state);
+	auto_free char *path = xasprintf("%s/format", state);
 	auto_content struct content c = {0};
 
 	if (content_open(&c, s->dir_fd, path, e) < 0)
@@ -204,59 +216,82 @@ static int read_format(struct store *s, const struct layout *l, struct buf *ret,
 	return content_read(&c, FORMAT_MAX, ret, e);
 }
 
-// Whether S holds a store of layout L. A format of a later version is refused by name.
-static int recognise(struct store *s, const struct layout *l, bool *ret, struct err *e)
+static bool is_format(const struct layout *l, const char *state, struct str line)
+{
+	return l && l->format && strcmp(l->state, state) == 0 &&
+	       str_starts(line, str_of(l->format)) &&
+	       (line.n == strlen(l->format) || line.p[strlen(l->format)] == ' ');
+}
+
+// Looks for a store of ours in folder STATE. A format of a later version is refused by name.
+static int recognise(struct store *s, const char *state, struct err *e)
 {
 	auto_buf struct buf text = BUF_INIT(FORMAT_MAX);
-	struct str word;
 
-	*ret = false;
-	if (read_format(s, l, &text, e) < 0)
+	if (read_format(s, state, &text, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : err_wrap(e, "'%s'", s->dir);
 	struct str line = buf_str(&text), rest;
 
 	line = str_trim(str_cut(&line, '\n'));
 	rest = line;
-	word = str_cut(&rest, ' ');
 	// "store" is a name that others use as well.
-	if (l == &layout_portable && !str_eqz(word, "portable"))
+	if (strcmp(state, layout_portable.state) == 0 && !str_eqz(str_cut(&rest, ' '), "portable"))
 		return 0;
-	if (!str_starts(line, str_of(l->format)) ||
-	    (line.n > strlen(l->format) && line.p[strlen(l->format)] != ' '))
-		return err_set(
-			e, ERR_UNSUPPORTED,
-			"'%s' has the store format '%.*s', which this version does not know: "
-			"use a newer one",
-			s->dir, (int)(line.n > 60 ? 60 : line.n), line.p);
-	*ret = true;
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++)
+		if (is_format(layouts[i], state, line)) {
+			s->layout = layouts[i];
+			s->kind = (enum store_layout)i;
+			return 0;
+		}
+	return err_set(e, ERR_UNSUPPORTED,
+		       "'%s' has the store format '%.*s', which this version does not know: "
+		       "use a newer one",
+		       s->dir, (int)(line.n > 60 ? 60 : line.n), line.p);
 }
 
 static int find_layout(struct store *s, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
-		bool found;
+	s->layout = NULL;
+	if (recognise(s, layout_oc.state, e) < 0)
+		return -1;
+	return s->layout ? 0 : recognise(s, layout_portable.state, e);
+}
 
-		if (recognise(s, layouts[i], &found, e) < 0)
-			return -1;
-		if (!found)
-			continue;
-		s->layout = layouts[i];
-		s->kind = i == 0 ? STORE_LAYOUT_OC : STORE_LAYOUT_PORTABLE;
-		return 0;
-	}
-	return 0;
+// Only the server asks for the linked layout, and copying does not make one.
+static int not_for_server(struct store *s, struct err *e)
+{
+	return err_set(e, ERR_USAGE,
+		       "'%s' has the %s layout, into which a server does not write: serve it as a "
+		       "read-only ROOT, or use 'ferry store copy --layout=oc %s NEW-FOLDER' and "
+		       "serve that",
+		       s->dir, s->layout->name, s->dir);
 }
 
 static int other_layout(struct store *s, enum store_layout wanted, struct err *e)
 {
-	const char *name = layout_of(wanted)->name;
+	const char *name = layouts[wanted]->name;
 
+	if (wanted == STORE_LAYOUT_LINKED)
+		return not_for_server(s, e);
 	return err_set(
 		e, ERR_USAGE,
 		"'%s' has the %s layout: use 'ferry store copy --layout=%s %s NEW-FOLDER' to "
 		"get it in the %s layout",
 		s->dir, s->layout->name, name, s->dir, name);
+}
+
+// The filesystem can hold a server's store.
+static int linkable(struct store *s, const struct ability *can, struct err *e)
+{
+	const char *obstacle = oc_obstacle(can);
+
+	if (!obstacle && can->links)
+		return 0;
+	return err_set(e, ERR_UNSUPPORTED,
+		       "'%s' cannot hold a server's store: it is on %s, which %s; use a folder on "
+		       "another filesystem, and serve what is here as a read-only ROOT",
+		       s->dir, filesystem_name(s->dir_fd),
+		       obstacle ? obstacle : "refuses hard links");
 }
 
 // Chooses for a folder that has no store of ours yet.
@@ -276,7 +311,9 @@ static int choose_layout(struct store *s, enum store_layout wanted, struct buf *
 	s->kind = wanted;
 	if (wanted == STORE_LAYOUT_AUTO)
 		s->kind = obstacle ? STORE_LAYOUT_PORTABLE : STORE_LAYOUT_OC;
-	s->layout = layout_of(s->kind);
+	s->layout = layouts[s->kind];
+	if (s->kind == STORE_LAYOUT_LINKED)
+		return linkable(s, &can, e);
 	if (s->kind == STORE_LAYOUT_OC && obstacle)
 		return err_set(
 			e, ERR_UNSUPPORTED,
@@ -350,23 +387,59 @@ static int check_owner(struct store *s, struct err *e)
 	return ours.st_uid == theirs.st_uid ? 0 : wrong_owner(s, theirs.st_uid, ours.st_uid, e);
 }
 
-static int write_format(struct store *s, struct err *e)
+static int write_format(struct store *s, bool again, struct err *e)
 {
 	auto_free char *path = xasprintf("%s/format", s->layout->state);
 	auto_free char *a = random_name(), *b = random_name();
-	auto_free char *text = s->kind == STORE_LAYOUT_OC
+	auto_free char *text = s->kind != STORE_LAYOUT_PORTABLE
 				       ? xasprintf("%s\n", s->layout->format)
 				       : xasprintf("%s %.8s-%.4s-%.4s-%.4s-%s\n", s->layout->format,
 						   a, a + 8, a + 12, b, b + 4);
 
-	if (faccessat(s->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (!again && faccessat(s->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	return file_replace(s, s->state_fd, "format", str_of(text), e);
 }
 
-// The state folder, with a shared lock on it as long as we live: whoever would take an empty store
-// away needs it alone.
-static int open_state(struct store *s, struct err *e)
+// A shared lock on the state folder as long as we live: whoever would take an empty store away, or
+// change its layout, needs it alone. ALONE is for the latter; *ret_alone says whether it is needed
+// still, since another process may have done the work meanwhile.
+static int lock_state(struct store *s, int fd, bool alone, bool *ret_alone, struct err *e)
+{
+	const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
+	const struct layout *wanted = s->layout;
+	uint64_t start = clock_us();
+
+	for (; alone; nanosleep(&step, NULL)) {
+		// A filesystem without locks has no other process that we could know of.
+		bool got = flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+
+		if (find_layout(s, e) < 0)
+			return -1;
+		bool done = s->layout == wanted;
+
+		s->layout = wanted;
+		s->kind = kind_of(wanted);
+		*ret_alone = got && !done;
+		if (done)
+			break;
+		if (got)
+			return 0;
+		if (cancelled(s->cancel))
+			return err_cancelled(e);
+		if (clock_us() - start > (uint64_t)STORE_PART_WAIT_MS * 1000)
+			return err_set(e, ERR_BUSY,
+				       "another process writes to '%s', which is to become a "
+				       "server's store: try again when it is done",
+				       s->dir);
+	}
+	while (flock(fd, LOCK_SH) < 0 && errno == EINTR)
+		if (cancelled(s->cancel))
+			return err_cancelled(e);
+	return 0;
+}
+
+static int open_state(struct store *s, bool alone, bool *ret_alone, struct err *e)
 {
 	for (;;) {
 		if (mkdirat(s->dir_fd, s->layout->state, 0755) == 0)
@@ -377,7 +450,9 @@ static int open_state(struct store *s, struct err *e)
 
 		if (fd < 0)
 			return err_os(e, ERR_IO, "cannot open '%s/%s'", s->dir, s->layout->state);
-		if (flock(fd, LOCK_SH) == 0 && !still_there(s->dir_fd, s->layout->state, fd))
+		if (lock_state(s, fd, alone, ret_alone, e) < 0)
+			return -1;
+		if (!still_there(s->dir_fd, s->layout->state, fd))
 			continue;
 		s->state_fd = fd;
 		fd = -1;
@@ -385,13 +460,25 @@ static int open_state(struct store *s, struct err *e)
 	}
 }
 
+// While we waited for the lock another process may have given the store its layout.
+static int look_again(struct store *s, enum store_layout wanted, struct err *e)
+{
+	const struct layout *chosen = s->layout;
+
+	if (find_layout(s, e) < 0)
+		return -1;
+	if (!s->layout) {
+		s->layout = chosen;
+		s->kind = kind_of(chosen);
+	}
+	return wanted == STORE_LAYOUT_AUTO || wanted == s->kind ? 0 : other_layout(s, wanted, e);
+}
+
 static int prepare_state(struct store *s, struct err *e)
 {
 	static const char *const subs[] = {"tmp", "part"};
 	struct err ignored;
 
-	if (open_state(s, e) < 0)
-		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(subs); i++)
 		if (mkdirat(s->state_fd, subs[i], 0755) < 0 && errno != EEXIST)
 			return not_writable(s, s->state_fd, e);
@@ -399,7 +486,7 @@ static int prepare_state(struct store *s, struct err *e)
 		return -1;
 	if (folder_list(s->state_fd, "tmp", remove_dead_temp, s, &ignored) < 0)
 		trace("store", "%s", ignored.text);
-	return write_format(s, e);
+	return 0;
 }
 
 // ---- open and close
@@ -435,32 +522,70 @@ static int open_dir(struct store *s, struct err *e)
 	return 0;
 }
 
-static int open_for_reading(struct store *s, struct err *e)
+static bool is_oci(struct store *s)
+{
+	return !exists(s->dir_fd, "v2") && exists(s->dir_fd, "oci-layout");
+}
+
+static int open_for_reading(struct store *s, enum store_layout wanted, struct buf *notice,
+			    struct err *e)
 {
 	if (!s->layout) {
-		s->layout = &layout_oc; // a tree of the reference, or an empty folder
-		s->kind = STORE_LAYOUT_OC;
+		// A tree of the reference, or an empty folder.
+		s->kind = is_oci(s) ? STORE_LAYOUT_OCI : STORE_LAYOUT_OC;
+		s->layout = layouts[s->kind];
 	}
+	if (wanted != STORE_LAYOUT_AUTO && wanted != s->kind)
+		return other_layout(s, wanted, e);
 	s->state_fd = openat(s->dir_fd, s->layout->state, FOLDER_FLAGS);
 	if (s->state_fd < 0 && errno != ENOENT)
 		return err_os(e, ERR_IO, "cannot open '%s/%s'", s->dir, s->layout->state);
+	return s->layout->open(s, notice, e);
+}
+
+// A tree without a pool becomes a server's store. The new format is written last, so that an
+// interrupted conversion is gone on with.
+static int convert(struct store *s, struct buf *notice, struct err *e)
+{
+	if (s->layout->open(s, notice, e) < 0 || linked_adopt(s, notice, e) < 0 ||
+	    write_format(s, true, e) < 0)
+		return -1;
+	flock(s->state_fd, LOCK_SH);
 	return 0;
+}
+
+static int open_for_writing(struct store *s, enum store_layout wanted, struct buf *notice,
+			    struct err *e)
+{
+	bool alone = wanted == STORE_LAYOUT_LINKED && s->layout != &layout_linked;
+	struct ability can = {0};
+
+	if (wanted == STORE_LAYOUT_OCI)
+		return err_set(e, ERR_UNSUPPORTED, "'%s': OCI layouts are only read", s->dir);
+	if (!s->layout && choose_layout(s, wanted, notice, e) < 0)
+		return -1;
+	if (alone && s->layout == &layout_oc) {
+		if (probe(s, &can, e) < 0 || linkable(s, &can, e) < 0)
+			return -1;
+		s->kind = STORE_LAYOUT_LINKED;
+		s->layout = &layout_linked;
+	}
+	if (wanted != STORE_LAYOUT_AUTO && wanted != s->kind)
+		return other_layout(s, wanted, e);
+	if (open_state(s, alone, &alone, e) < 0 || (!alone && look_again(s, wanted, e) < 0) ||
+	    prepare_state(s, e) < 0)
+		return -1;
+	if (alone)
+		return convert(s, notice, e);
+	return write_format(s, false, e) < 0 ? -1 : s->layout->open(s, notice, e);
 }
 
 static int open_store(struct store *s, enum store_layout wanted, struct buf *notice, struct err *e)
 {
 	if (open_dir(s, e) < 0 || find_layout(s, e) < 0)
 		return -1;
-	if (s->layout && wanted != STORE_LAYOUT_AUTO && wanted != s->kind)
-		return other_layout(s, wanted, e);
-	if (s->mode == STORE_READ) {
-		if (open_for_reading(s, e) < 0)
-			return -1;
-	} else if ((!s->layout && choose_layout(s, wanted, notice, e) < 0) ||
-		   prepare_state(s, e) < 0) {
-		return -1;
-	}
-	return s->layout->open(s, notice, e);
+	return s->mode == STORE_READ ? open_for_reading(s, wanted, notice, e)
+				     : open_for_writing(s, wanted, notice, e);
 }
 
 int store_open(struct store **ret, const struct store_config *cfg, char **ret_notice, struct err *e)

@@ -178,7 +178,7 @@ TEST(formats_of_the_future_are_refused_by_name)
 	} rows[] = {
 		{".store", "media 2\n", "'media 2'"},
 		{".store", "media 10\n", "'media 10'"},
-		{".store", "linked 1\n", "'linked 1'"},
+		{".store", "linked 2\n", "'linked 2'"},
 		{".store", "", "''"},
 		{"store", "portable 2 x\n", "'portable 2 x'"},
 	};
