@@ -383,6 +383,136 @@ class Registry:
         shutil.rmtree(os.path.join(self.directory, "docker"), ignore_errors=True)
 
 
+SERVING = re.compile(r"(?m)^serving (.*) on (https?)://(\S+):(\d+)$")
+SERVED = re.compile(r'^\S+Z \S+ (\S+) (GET|HEAD|PUT|POST|PATCH|DELETE) (\S+) (\d{3}) (\d+) (\d+) [0-9.]+ms ')
+
+
+class FerryRegistry:
+    """ferry's own registry: a store in DIRECTORY, ROOTS served in place behind it, or only those."""
+
+    def __init__(self, directory=None, roots=(), port=0, users=(), tls=None, arguments=(), binary=None,
+                 env=None, name=None):
+        """USERS: (user, password) pairs. ENV: for the server, as environment() makes it."""
+        self.directory = os.path.abspath(directory) if directory else None
+        self.roots = [os.path.abspath(r) for r in roots]
+        self.tls = tls
+        base = self.directory or self.roots[0].rstrip("/")
+        self.log = "%s.%s.log" % (name or base, time.monotonic_ns())
+        argv = [binary or FERRY, "registry", "serve", "--listen=127.0.0.1:%d" % port]
+        if directory:
+            argv += ["--dir=" + self.directory]
+        if tls:
+            argv += ["--tls-crt=" + tls[0], "--tls-key=" + tls[1]]
+        if users:
+            self.htpasswd = base + ".htpasswd"
+            self.set_users(*users)
+            argv += ["--htpasswd=" + self.htpasswd]
+        self.argv = argv + list(arguments) + self.roots
+        self.env = env or environment()
+        self.port = port
+        self.begin()
+
+    def set_users(self, *users):
+        text = b"".join(subprocess.run(["htpasswd", "-nbB", "-C", "4", u, p], stdout=subprocess.PIPE,
+                                       check=True).stdout.strip() + b"\n" for u, p in users)
+        with open(self.htpasswd + ".new", "wb") as f:
+            f.write(text)
+        os.rename(self.htpasswd + ".new", self.htpasswd)
+
+    def begin(self):
+        """Starts the server (again), on the port it had."""
+        argv = [a if not a.startswith("--listen=") else "--listen=127.0.0.1:%d" % self.port for a in self.argv]
+        before = os.path.getsize(self.log) if os.path.exists(self.log) else 0
+        with open(self.log, "ab") as log:
+            self.process = start(argv, stdout=log, stderr=log, env=self.env)
+        if _scenario is not None:
+            at_end_of_scenario(self.end_well, self.process)
+        ready = lambda: SERVING.search(self.text(before))
+        wait_for(lambda: ready() or self.process.poll() is not None, "ferry registry serve")
+        if not ready():
+            raise RuntimeError("ferry registry serve does not start: " + self.text(before)[-3000:])
+        self.what, self.scheme, _, port = ready().groups()
+        self.port = int(port)
+        self.host = "127.0.0.1:%d" % self.port
+        self.mark()
+
+    def text(self, offset=0):
+        with open(self.log, "rb") as f:
+            f.seek(offset)
+            return f.read().decode(errors="replace")
+
+    def signal(self, number):
+        os.kill(self.process.pid, number)
+
+    def end(self):
+        """SIGTERM; returns the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def end_well(self, process):
+        """At the end of a scenario: no sanitizer has complained, and SIGTERM is a success."""
+        if process.poll() is None:
+            process.terminate()
+            process.wait(60)
+        check(process.returncode in (0, -signal.SIGKILL), "ferry registry serve exits %s" % process.returncode,
+              self.text()[-3000:])
+        check("runtime error" not in self.text() and "Sanitizer" not in self.text(), "no finding of a sanitizer",
+              self.text()[-6000:])
+
+    def mark(self):
+        self.offset = os.path.getsize(self.log)
+
+    def lines(self):
+        """(method, path, status) since mark(); paths have no query."""
+        return [(m[2], m[3], m[4]) for m in map(SERVED.match, self.text(self.offset).splitlines()) if m]
+
+    def requests(self):
+        """Requests since mark(), by method."""
+        last = "/v2/end-%d/tags/list" % time.monotonic_ns()
+        self.get(last)
+        wait_for(lambda: any(path == last for _, path, _ in self.lines()), "the access log")
+        return collections.Counter(m for m, path, _ in self.lines() if not path.startswith("/v2/end-"))
+
+    def connection(self):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, context=ssl._create_unverified_context())
+        return http.client.HTTPConnection("127.0.0.1", self.port)
+
+    def ask(self, method, path, body=None, headers=None):
+        """(status, body, headers); no credentials but those in HEADERS."""
+        with contextlib.closing(self.connection()) as connection:
+            connection.request(method, path, body, headers or {})
+            r = connection.getresponse()
+            return r.status, r.read(), r.headers
+
+    def get(self, path, accept="*/*"):
+        return self.ask("GET", path, headers={"Accept": accept})
+
+    manifest = Registry.manifest
+
+    def _names(self):
+        """(repository, name, path) of everything below manifests/."""
+        for root in [self.directory] + self.roots if self.directory else self.roots:
+            for folder, folders, files in os.walk(os.path.join(root, "v2")):
+                if os.path.basename(folder) == "manifests":
+                    repo = os.path.relpath(os.path.dirname(folder), os.path.join(root, "v2"))
+                    for name in files:
+                        yield repo, name, os.path.join(folder, name)
+
+    def tags(self):
+        """{"repository:tag": digest}"""
+        return {"%s:%s" % (repo, name): os.readlink(path) for repo, name, path in self._names()
+                if not name.startswith("sha")}
+
+    def manifests(self):
+        """{"repository@digest"}"""
+        return {"%s@%s" % (repo, name) for repo, name, _ in self._names() if name.startswith("sha")}
+
+    def bad_blobs(self):
+        """Every byte in the store against its name."""
+        return bad_files(self.directory)
+
+
 def registry_state(directory):
     """[("repo:tag", digest)], then [("repo@digest", None)] of each repository, in order."""
     root, out = os.path.join(directory, "docker/registry/v2/repositories"), []
