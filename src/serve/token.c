@@ -3,6 +3,7 @@
 #include "serve/token.h"
 
 #include "image/digest.h"
+#include "image/reference.h"
 #include "serve/route.h"
 #include "util/mem.h"
 
@@ -164,54 +165,15 @@ static unsigned action_of(struct str name)
 	return 0;
 }
 
-static bool is_alnum(char c)
+static bool is_repository(struct str s)
 {
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
+	char name[ROUTE_REPO_MAX + 1];
 
-// Length of the separator at the start of S: ".", "_", "__" or dashes.
-static size_t separator(struct str s)
-{
-	size_t n = 0;
-
-	while (n < s.n && s.p[n] == '-')
-		n++;
-	if (n > 0)
-		return n;
-	if (s.n > 1 && s.p[0] == '_' && s.p[1] == '_')
-		return 2;
-	return s.n > 0 && (s.p[0] == '.' || s.p[0] == '_');
-}
-
-static bool component_valid(struct str s)
-{
-	for (;;) {
-		size_t n = 0;
-
-		while (n < s.n && is_alnum(s.p[n]))
-			n++;
-		if (n == 0)
-			return false;
-		s.p += n;
-		s.n -= n;
-		if (s.n == 0)
-			return true;
-		n = separator(s);
-		if (n == 0)
-			return false;
-		s.p += n;
-		s.n -= n;
-	}
-}
-
-bool scope_repo_valid(struct str repo)
-{
-	if (repo.n == 0 || repo.n > ROUTE_REPO_MAX)
+	if (s.n == 0 || s.n > ROUTE_REPO_MAX || memchr(s.p, '\0', s.n))
 		return false;
-	while (repo.p)
-		if (!component_valid(str_cut(&repo, '/')))
-			return false;
-	return true;
+	memcpy(name, s.p, s.n);
+	name[s.n] = '\0';
+	return repository_valid(name);
 }
 
 bool scope_parse(struct scope *ret, struct str text)
@@ -228,12 +190,12 @@ bool scope_parse(struct scope *ret, struct str text)
 	struct str list = name;
 
 	name = str_cut(&list, ':');
-	if (!list.p || !scope_repo_valid(name))
+	if (!list.p || !is_repository(name))
 		return false;
 	while (list.p) {
 		struct str action = str_cut(&list, ',');
 
-		if (action.n == 0)
+		if (action.n == 0 || memchr(action.p, ':', action.n))
 			return false;
 		actions |= action_of(action);
 	}

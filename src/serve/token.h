@@ -31,7 +31,6 @@ bool scope_parse(struct scope *ret, struct str text);
 void scope_print(struct buf *out, struct str repo, unsigned actions);
 // What blank-separated SCOPES allow in REPO.
 unsigned scopes_actions(struct str scopes, struct str repo);
-bool scope_repo_valid(struct str repo);
 
 struct token {
 	struct str user; // empty: anonymous
