@@ -69,10 +69,10 @@ void api_notice(struct api *a, const char *fmt, ...) printf_like(2, 3);
 // Is there room for BYTES more on the store's disk, above its reserve?
 bool api_has_room(struct api *a, uint64_t bytes);
 
-// The media type to hand a manifest out under: its mediaType member, else by its shape: an OCI
-// index if it has `manifests`, else an OCI image manifest; schema 1 by its version. What is no
-// JSON object, or names a type that browsers would act upon, is application/octet-stream.
-// Allocates nothing and reads no further than it must; the bytes may be anything.
+// The media type to hand a manifest out under: its mediaType member, else by its shape as
+// manifest_parse tells it (a schema 1 with signatures is a signed one). What is no JSON object, or
+// names a type that browsers would act upon, is application/octet-stream. Allocates nothing and
+// reads no further than it must; the bytes may be anything.
 enum { MEDIA_TYPE_MAX = 255 };
 void manifest_media_type(struct str bytes, char ret[MEDIA_TYPE_MAX + 1]); // media_type.c
 

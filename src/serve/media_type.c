@@ -149,14 +149,58 @@ static bool is_plain_type(const char *type)
 }
 
 struct shape {
-	bool index, schema1, signatures;
+	bool schema1, signatures;
+	const char *config, *manifests; // where their values start; NULL: not there
 };
 
-static const char *type_of_shape(const struct shape *shape)
+// A member's name; *ret_whole is false for one too long to be of interest.
+static bool name(struct scan *s, char *ret, size_t size, bool *ret_whole)
 {
+	return text(s, ret, size, ret_whole) && take(s, ':');
+}
+
+static bool is_one(const struct scan *s)
+{
+	return s->p < s->end && *s->p == '1' &&
+	       (s->p + 1 == s->end || !strchr("0123456789.eE", s->p[1]));
+}
+
+// The mediaType of the object at AT, or of the first one of the list there; "" when it has none.
+static void part_type(const char *at, const char *end, char ret[MEDIA_TYPE_MAX + 1])
+{
+	struct scan s = {at, end};
+	char key[16];
+	bool whole;
+
+	*ret = '\0';
+	take(&s, '[');
+	if (!take(&s, '{'))
+		return;
+	while (name(&s, key, sizeof(key), &whole)) {
+		if (whole && strcmp(key, "mediaType") == 0) {
+			if (!text(&s, ret, MEDIA_TYPE_MAX + 1, &whole) || !whole)
+				*ret = '\0';
+			return;
+		}
+		if (!skip_value(&s) || !take(&s, ','))
+			return;
+	}
+}
+
+// OCI lets documents do without a word on themselves, and Docker's registries have some, too.
+static const char *type_of_shape(const struct shape *shape, const char *end)
+{
+	char part[MEDIA_TYPE_MAX + 1] = "";
+
 	if (shape->schema1)
 		return shape->signatures ? MT_DOCKER_SIGNED1 : MT_DOCKER_SCHEMA1;
-	return shape->index ? MT_OCI_INDEX : MT_OCI_MANIFEST;
+	if (shape->manifests && !shape->config) {
+		part_type(shape->manifests, end, part);
+		return strcmp(part, MT_DOCKER_MANIFEST) == 0 ? MT_DOCKER_LIST : MT_OCI_INDEX;
+	}
+	if (shape->config)
+		part_type(shape->config, end, part);
+	return starts_with(part, "application/vnd.docker.") ? MT_DOCKER_MANIFEST : MT_OCI_MANIFEST;
 }
 
 // One member. *ret_done: RET has the type.
@@ -166,11 +210,11 @@ static bool member(struct scan *s, struct shape *shape, char ret[MEDIA_TYPE_MAX 
 	char key[16];
 	bool whole;
 
-	if (!text(s, key, sizeof(key), &whole) || !take(s, ':'))
+	if (!name(s, key, sizeof(key), &whole))
 		return false;
 	if (!whole)
 		return skip_value(s);
-	if (strcmp(key, "mediaType") == 0 && peek(s) == '"') {
+	if (peek(s) == '"' && strcmp(key, "mediaType") == 0) {
 		if (!text(s, ret, MEDIA_TYPE_MAX + 1, &whole))
 			return false;
 		if (!whole || (*ret && !is_plain_type(ret)))
@@ -178,16 +222,14 @@ static bool member(struct scan *s, struct shape *shape, char ret[MEDIA_TYPE_MAX 
 		*ret_done = *ret != '\0';
 		return true;
 	}
-	peek(s);
-	struct str rest = {s->p, (size_t)(s->end - s->p)};
-
+	if (strcmp(key, "config") == 0)
+		shape->config = s->p;
 	if (strcmp(key, "manifests") == 0)
-		shape->index = true;
+		shape->manifests = s->p;
 	if (strcmp(key, "signatures") == 0)
 		shape->signatures = true;
 	if (strcmp(key, "schemaVersion") == 0)
-		shape->schema1 = str_starts(rest, STR("1")) &&
-				 (rest.n == 1 || !strchr("0123456789.eE", rest.p[1]));
+		shape->schema1 = is_one(s);
 	return skip_value(s);
 }
 
@@ -215,7 +257,7 @@ void manifest_media_type(struct str bytes, char ret[MEDIA_TYPE_MAX + 1])
 	bool done = false;
 
 	if (members(&s, &shape, ret, &done))
-		type = type_of_shape(&shape);
+		type = type_of_shape(&shape, s.end);
 	if (!done)
 		memcpy(ret, type, strlen(type) + 1);
 }

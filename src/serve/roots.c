@@ -4,6 +4,7 @@
 // A root that could not read a blob is passed over for it for a few minutes, since every attempt at
 // a bad sector keeps the medium busy for seconds. Lists are the sum of all roots, or an error: one
 // that lacks what a broken root has would pass for complete.
+#include "image/manifest.h"
 #include "serve/internal.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -153,40 +154,42 @@ int roots_blob(struct roots *r, const char *repo, const struct digest *d, enum s
 	return -1;
 }
 
-// What a tag of ROOT points at, when the manifest itself is damaged there: another root may have
-// that one, but what it has under the same tag may be another image.
-static bool resolve(struct store *root, const char *repo, const char *ref, struct digest *ret)
+// REF names a damaged manifest in ROOT, and D in another one. Only a D that is damaged in ROOT,
+// too, can be the same: what else the other has under the same tag is another image.
+static bool stands_in(struct store *root, const char *repo, const struct digest *d)
 {
-	struct err ignored;
+	auto_buf struct buf bytes = BUF_INIT(MANIFEST_MAX);
+	struct digest found;
+	struct err why = {0};
 
-	if (digest_parse(ret, ref, &ignored) == 0)
-		return true;
-	return store_tag_get(root, repo, ref, ret, &ignored) == 0;
+	return store_manifest_fetch(root, repo, d->text, STORE_MAY_WAIT, &bytes, &found, &why) <
+		       0 &&
+	       why.kind != ERR_NOT_FOUND;
 }
 
 int roots_manifest(struct roots *r, const char *repo, const char *ref, enum store_patience p,
 		   struct buf *ret, struct digest *ret_digest, struct err *e)
 {
 	struct err why = {0}, trouble = {0};
-	struct digest wanted;
+	struct store *damaged = NULL;
 
 	for (int i = 0; i < r->n; i++) {
 		int found = store_manifest_fetch(r->v[i], repo, ref, p, ret, ret_digest, &why);
 
-		if (found >= 0)
+		if (found > 0 || (found == 0 && (!damaged || stands_in(damaged, repo, ret_digest))))
 			return found;
 		buf_clear(ret);
-		if (why.kind == ERR_NOT_FOUND)
+		if (found == 0 || why.kind == ERR_NOT_FOUND)
 			continue;
 		if (p == STORE_NO_WAIT)
 			return 1;
 		api_notice(r->api, "%s: %s", roots_dir(r, i), why.text);
-		if (trouble.kind == ERR_NONE)
+		if (!damaged) {
+			damaged = r->v[i];
 			trouble = why;
-		if (ref != wanted.text && resolve(r->v[i], repo, ref, &wanted))
-			ref = wanted.text;
+		}
 	}
-	*e = trouble.kind != ERR_NONE ? trouble : why;
+	*e = damaged ? trouble : why;
 	return -1;
 }
 
