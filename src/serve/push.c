@@ -394,23 +394,26 @@ static bool finished_before(struct call *c)
 	auto_store_file struct store_file file = {0};
 	struct err e;
 
-	return store_upload_issued(s, c->route.repo, c->user, c->route.tag) &&
-	       store_blob_file(s, c->route.repo, &c->wanted, STORE_MAY_WAIT, &file, &e) == 0;
+	// A process that was not there when the session ended takes it for one without data.
+	if (c->upload ? store_upload_size(c->upload) > 0 || has_body(&c->x->request)
+		      : !store_upload_issued(s, c->route.repo, c->user, c->route.tag))
+		return false;
+	return store_blob_file(s, c->route.repo, &c->wanted, STORE_MAY_WAIT, &file, &e) == 0;
 }
 
 enum exchange_next upload_finish(struct call *c)
 {
 	const char *digest = query_get(&c->query, "digest");
-	struct err e;
+	struct err e = {0};
 
 	if (!digest || digest_parse(&c->wanted, digest, &e) < 0)
 		return reply_bad_digest(c, digest);
 	c->upload = open_session(c, &e);
-	if (c->upload)
-		return receive(c, commit_end);
-	if (e.kind == ERR_NOT_FOUND && finished_before(c))
+	if ((c->upload || e.kind == ERR_NOT_FOUND) && finished_before(c)) {
+		cancel_upload(c);
 		return reply_created(c, &c->wanted);
-	return reply_no_session(c, &e, 416);
+	}
+	return c->upload ? receive(c, commit_end) : reply_no_session(c, &e, 416);
 }
 
 enum exchange_next upload_status(struct call *c)

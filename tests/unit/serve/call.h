@@ -119,7 +119,8 @@ struct answer {
 	size_t n;        // bytes of it
 	uint64_t length; // what Content-Length says
 	bool close;
-	bool quick; // it was given without waiting
+	bool quick;  // it was given without waiting
+	bool wanted; // the body was read
 };
 
 static inline void answer_release(struct answer *a)
@@ -249,7 +250,8 @@ static inline void ask_receive(const struct service *s, struct exchange *x, stru
 	CHECK(a->status >= 200 && a->status < 600);
 }
 
-static inline void ask_begin(const struct service *s, struct exchange *x, const char *body,
+// Says whether the body was wanted.
+static inline bool ask_begin(const struct service *s, struct exchange *x, const char *body,
 			     size_t n)
 {
 	enum exchange_next next = s->begin(s->arg, x);
@@ -259,12 +261,13 @@ static inline void ask_begin(const struct service *s, struct exchange *x, const 
 		next = s->begin(s->arg, x);
 	CHECK(next != NEXT_PASSWORD);
 	if (next != NEXT_BODY)
-		return;
+		return false;
 	sent = ask_send(s, x, body, n);
 	if (sent == 0)
 		s->end(s->arg, x);
 	if (sent > 0)
 		s->broken(s->arg, x);
+	return true;
 }
 
 static inline struct answer ask_bytes(struct registry *r, const char *method, const char *target,
@@ -278,8 +281,7 @@ static inline struct answer ask_bytes(struct registry *r, const char *method, co
 	ask_request(&x->request, method, target, headers, body, n);
 	x->started_us = clock_us();
 	a.quick = !ask_opt.slow && s->quick && s->quick(s->arg, x);
-	if (!a.quick)
-		ask_begin(s, x, body, n);
+	a.wanted = !a.quick && ask_begin(s, x, body, n);
 	if (x->reply.status != 0)
 		ask_receive(s, x, &a);
 	s->done(s->arg, x,
