@@ -8,7 +8,8 @@ enum { DIGITS_MAX = 16, EXTENSION_MAX = 256, TRAILER_MAX = 2048 };
 
 enum state {
 	SIZE, // of a chunk, in hex; must be 0, the state at the start
-	EXTENSION,
+	EXTENSION_NAME,
+	EXTENSION_VALUE,
 	SIZE_LF,
 	DATA,
 	DATA_CR,
@@ -66,20 +67,25 @@ static int size_byte(struct chunked *c, char byte, struct err *e)
 	}
 	if (c->digits == 0 || (byte != ';' && byte != '\r'))
 		return refuse(e, "malformed size");
-	c->extension = 0;
-	c->state = byte == ';' ? EXTENSION : SIZE_LF;
+	c->extension = c->column = 0;
+	c->state = byte == ';' ? EXTENSION_NAME : SIZE_LF;
 	return 0;
 }
 
+// *( ";" token [ "=" token ] ) without blanks or quotes: parsers differ about those, and nobody
+// sends them.
 static int extension_byte(struct chunked *c, char byte, struct err *e)
 {
-	if (byte == '\r') {
-		c->state = SIZE_LF;
-		return 0;
-	}
-	if (++c->extension > EXTENSION_MAX)
+	bool ends = byte == '\r' || byte == ';' || (byte == '=' && c->state == EXTENSION_NAME);
+
+	if (byte != '\r' && ++c->extension > EXTENSION_MAX)
 		return refuse(e, "extension is too long");
-	return is_text(byte) ? 0 : refuse(e, "malformed extension");
+	if (ends ? c->column == 0 : !is_token(byte))
+		return refuse(e, "malformed extension");
+	c->column = ends ? 0 : c->column + 1;
+	if (ends)
+		c->state = byte == '\r' ? SIZE_LF : byte == '=' ? EXTENSION_VALUE : EXTENSION_NAME;
+	return 0;
 }
 
 static int trailer_start_byte(struct chunked *c, char byte, struct err *e)
@@ -148,7 +154,8 @@ static int framing_byte(struct chunked *c, char byte, struct err *e)
 	switch ((enum state)c->state) {
 	case SIZE:
 		return size_byte(c, byte, e);
-	case EXTENSION:
+	case EXTENSION_NAME:
+	case EXTENSION_VALUE:
 		return extension_byte(c, byte, e);
 	case SIZE_LF:
 		return expect(c, byte, '\n', c->left > 0 ? DATA : TRAILER_START, e);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chunked request bodies, decoded in place as they arrive. Pure; no memory.
 //
-// Spec: RFC 9112 section 7.1. Extensions of up to 256 bytes a chunk and trailers of up to 2 KiB are
-// read and dropped; sizes of more than 16 hex digits, bare LF, Content-Length and Transfer-Encoding
-// in a trailer, and anything else are refused.
+// Spec: RFC 9112 section 7.1. Extensions (tokens only, no blanks or quotes) of up to 256 bytes a
+// chunk and trailers of up to 2 KiB are read and dropped; sizes of more than 16 hex digits, bare
+// LF, Content-Length and Transfer-Encoding in a trailer, and anything else are refused.
 #ifndef SERVE_CHUNKED_H
 #define SERVE_CHUNKED_H
 
@@ -17,7 +17,8 @@ struct chunked {
 	int state; // zero before the first byte
 	uint64_t left;
 	unsigned digits, extension, trailer; // bytes of each so far
-	unsigned column, framing; // of a trailer's name, and which names it cannot be any more
+	unsigned column;  // in a name or value of an extension, or the name of a trailer
+	unsigned framing; // which names that trailer cannot have any more
 	bool done;
 };
 

@@ -255,12 +255,20 @@ static int find_lines(struct parser *s, const char *at)
 	}
 }
 
+// Blanks between a value that frames the body and its line end: some refuse a tab there, some do
+// not.
+static bool blank_behind(struct str value)
+{
+	return value.p[value.n] != '\r';
+}
+
 // One length, of digits only. A leading zero reads as octal somewhere.
 static int note_length(struct parser *s, struct str value)
 {
 	if (s->r->has_length)
 		return bad(s, "several Content-Length fields");
-	if ((value.n > 1 && value.p[0] == '0') || !str_u64(value, INT64_MAX, &s->r->length))
+	if (blank_behind(value) || (value.n > 1 && value.p[0] == '0') ||
+	    !str_u64(value, INT64_MAX, &s->r->length))
 		return bad(s, "malformed Content-Length");
 	s->r->has_length = true;
 	return FINE;
@@ -270,7 +278,7 @@ static int note_coding(struct parser *s, struct str value)
 {
 	if (s->r->chunked)
 		return bad(s, "several Transfer-Encoding fields");
-	if (!str_eqz(value, "chunked"))
+	if (blank_behind(value) || !str_eqz(value, "chunked"))
 		return bad(s, "the only transfer coding understood is 'chunked'");
 	s->r->chunked = true;
 	return FINE;

@@ -56,7 +56,7 @@ TEST(bodies_come_out_of_their_chunks)
 		{"00000000000000a\r\n0123456789\r\n000\r\n\r\n", "0123456789", ""},
 		{"A\r\n0123456789\r\n0\r\n\r\n", "0123456789", ""},
 		{"2\r\n\r\n\r\n0\r\n\r\n", "\r\n", ""},
-		{"5;name=value;other=\"quoted;\"\r\nhello\r\n0;last\r\n\r\n", "hello", ""},
+		{"5;name=value;!#$%&'*+-.^_`|~;z\r\nhello\r\n0;last\r\n\r\n", "hello", ""},
 		{"0\r\nX: 1\r\nY:\r\nZ: a\tb\r\n\r\nrest", "", "rest"},
 		{"0\r\nContent-Lengt: 5\r\nContent-Lengthy: 5\r\nxContent-Length: 1\r\n\r\n", "",
 		 ""},
@@ -94,6 +94,17 @@ TEST(malformed_framing_is_refused_wherever_it_is_split)
 		"5;a\nb\r\nhello\r\n",
 		"5;a\x01\r\nhello\r\n",
 		"5;a\rb\r\nhello\r\n",
+		"5;\r\nhello\r\n",
+		"5;;a\r\nhello\r\n",
+		"5;=a\r\nhello\r\n",
+		"5;a=\r\nhello\r\n",
+		"5;a=;b\r\nhello\r\n",
+		"5;a=b=c\r\nhello\r\n",
+		"5; a=b\r\nhello\r\n",
+		"5;a =b\r\nhello\r\n",
+		"5;a=b \r\nhello\r\n",
+		"5;a=\"b\"\r\nhello\r\n",
+		"5;a=b\xc3\xa4\r\nhello\r\n",
 		";a\r\n\r\n",
 		"00000000000000005\r\nhello\r\n", // 17 digits
 		"10000000000000005\r\nhello\r\n",
@@ -154,7 +165,7 @@ TEST(extensions_end_at_256_bytes_a_chunk)
 {
 	auto_decoded struct decoded d = {0};
 
-	decode_padded(&d, "1;a=\"\"\r\n1\r\n1;", 256, "\r\n2\r\n0\r\n\r\n");
+	decode_padded(&d, "1;a=b\r\n1\r\n1;", 256, "\r\n2\r\n0\r\n\r\n");
 	CHECK(d.done);
 	CHECK_STR(d.body.p, "12");
 	decode_padded(&d, "1;", 257, "\r\n2\r\n0\r\n\r\n");
