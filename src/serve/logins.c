@@ -203,25 +203,9 @@ bool logins_has(struct logins *l, struct str user)
 
 // What is asked, by the names it is remembered under.
 struct attempt {
-	struct htpasswd *users;
 	const char *entry; // NULL: no such user
 	struct name right, wrong, guesses;
 };
-
-static struct attempt attempt_of(struct logins *l, struct htpasswd *users, struct str user,
-				 struct str password, const char *peer)
-{
-	const char *entry = htpasswd_find(users, user);
-	struct str hash = str_of(entry ? entry : ""), from = str_of(peer ? peer : "");
-
-	return (struct attempt){
-		.users = users,
-		.entry = entry,
-		.right = name_of(l, (struct str[]){user, hash, password}, 3),
-		.wrong = name_of(l, (struct str[]){user, hash, password, from}, 4),
-		.guesses = name_of(l, (struct str[]){user, from}, 2),
-	};
-}
 
 static enum login verdict_remembered(struct logins *l, const struct attempt *a, int64_t now)
 {
@@ -230,14 +214,21 @@ static enum login verdict_remembered(struct logins *l, const struct attempt *a, 
 	pthread_mutex_lock(&l->lock);
 	const struct memory *guesses = recall(&l->guesses, &a->guesses, now);
 
-	if (a->entry && recall(&l->right, &a->right, now))
-		ret = LOGIN_RIGHT;
-	else if (recall(&l->wrong, &a->wrong, now))
+	if (recall(&l->wrong, &a->wrong, now))
 		ret = LOGIN_WRONG;
 	else if (guesses && guesses->count >= LOGIN_GUESSES)
 		ret = LOGIN_TOO_OFTEN;
 	pthread_mutex_unlock(&l->lock);
 	return ret;
+}
+
+static bool is_known_right(struct logins *l, const struct attempt *a, int64_t now)
+{
+	pthread_mutex_lock(&l->lock);
+	bool known = a->entry && recall(&l->right, &a->right, now);
+
+	pthread_mutex_unlock(&l->lock);
+	return known;
 }
 
 static void remember_verdict(struct logins *l, const struct attempt *a, bool right, int64_t now)
@@ -264,8 +255,16 @@ enum login logins_check(struct logins *l, struct str user, struct str password, 
 	if (!htpasswd_user_valid(user) || !password_possible(password))
 		return LOGIN_WRONG;
 	auto_of(htpasswd_unref) struct htpasswd *users = users_now(l);
-	struct attempt a = attempt_of(l, users, user, password, peer);
-	enum login verdict = verdict_remembered(l, &a, l->now());
+	struct attempt a = {.entry = htpasswd_find(users, user)};
+	struct str hash = str_of(a.entry ? a.entry : ""), from = str_of(peer ? peer : "");
+	int64_t now = l->now();
+
+	a.right = name_of(l, (struct str[]){user, hash, password}, 3);
+	if (is_known_right(l, &a, now))
+		return LOGIN_RIGHT;
+	a.wrong = name_of(l, (struct str[]){user, hash, password, from}, 4);
+	a.guesses = name_of(l, (struct str[]){user, from}, 2);
+	enum login verdict = verdict_remembered(l, &a, now);
 
 	if (verdict != LOGIN_SLOWLY || !may_hash)
 		return verdict;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 static struct err e;
+static const unsigned char test_key[AUTH_KEY_SIZE] = "a key for the tests";
 static atomic_long clock_now = 1700000000;
 
 static int64_t fake_now(void)
@@ -45,7 +46,7 @@ static void world_with(struct world *w, struct auth_config cfg)
 	CHECK(users_file_init(&w->file, USERS));
 	cfg.htpasswd = w->file.path;
 	cfg.now = fake_now;
-	memcpy(cfg.key, "a key for the tests", 20);
+	memcpy(cfg.key, test_key, sizeof(cfg.key));
 	CHECK_OK(auth_new(&w->auth, &cfg, &e));
 	reply_init(&w->x.reply);
 }
@@ -510,8 +511,14 @@ TEST(anonymous_tokens_are_cut_down_to_pull)
 	auto_world struct world w;
 
 	world_init(&w, AUTH_TOKEN, true);
-	CHECK(fetch_token(&w, NULL, "scope=repository:a:*"));
+	CHECK(fetch_token(&w, NULL,
+			  "scope=repository:a:*+repository:b:push&scope=repository:c:pull"));
 	CHECK_INT(check(&w, w.token, "a", AUTH_PULL), AUTH_OK);
+	char bytes[TOKEN_MAX];
+	struct token t;
+
+	REQUIRE_OK(token_read(&t, bytes, str_of(w.token + 7), test_key, clock_now, &e));
+	CHECK(str_eqz(t.scopes, "repository:a:pull repository:c:pull"));
 	check_refused(&w, check(&w, w.token, "a", AUTH_PUSH), 401, "UNAUTHORIZED",
 		      REALM ",scope=\"repository:a:pull,push\",error=\"insufficient_scope\"");
 	check_refused(&w, check(&w, w.token, "a", AUTH_DELETE), 401, "UNAUTHORIZED",

@@ -179,11 +179,13 @@ TEST(tokens_of_other_kinds_are_refused)
 
 	for (size_t i = 0; i < ARRAY_SIZE(tokens); i++)
 		CHECK_FAILS(read_token(str_of(tokens[i]), now));
-	auto_free char *huge = xmalloc(TOKEN_MAX + 1);
+	auto_free char *huge = xmalloc(2 * TOKEN_MAX);
 
-	memset(huge, 'A', TOKEN_MAX + 1);
+	memset(huge, 'A', 2 * TOKEN_MAX);
 	CHECK_FAILS(read_token((struct str){huge, TOKEN_MAX + 1}, now));
 	CHECK_FAILS(read_token((struct str){huge, TOKEN_MAX}, now));
+	huge[2 * TOKEN_MAX - 44] = '.';
+	CHECK_FAILS(read_token((struct str){huge, 2 * TOKEN_MAX}, now));
 	huge[TOKEN_MAX - 44] = '.';
 	CHECK_FAILS(read_token((struct str){huge, TOKEN_MAX}, now));
 }
