@@ -61,22 +61,65 @@ static int sync_item(struct store *s, const struct staged *it, struct err *e)
 	return 0;
 }
 
+// ---- whose fault it is
+
+static void settle(struct waiter *w, int r, const struct err *e)
+{
+	w->failed = r < 0;
+	if (r < 0)
+		w->e = *e;
+}
+
+// Nothing of W gets a name.
+static void expel(struct store *s, struct batch *b, struct waiter *w, const struct err *e)
+{
+	trace("store", "%s", e->text);
+	pthread_mutex_lock(&s->lock);
+	for (struct staged **at = &b->first; *at;) {
+		struct staged *it = *at;
+
+		if (it->waiter != w) {
+			at = &it->next;
+			continue;
+		}
+		*at = it->next;
+		it->failed = true;
+		it->next = b->failed;
+		b->failed = it;
+	}
+	pthread_mutex_unlock(&s->lock);
+	settle(w, -1, e);
+}
+
+// ---- data
+
 static int sync_data(struct store *s, struct batch *b, struct err *e)
 {
+	struct staged *next;
+
 	// One pass for all of it; then each file is asked for its own error.
 	if (b->files >= STORE_SMALL_BATCH && !others_are_busy(s, b->bytes) &&
 	    syncfs(s->state_fd) < 0)
 		return err_space(s, b->bytes, "the batch", e);
-	for (const struct staged *it = b->first; it; it = it->next)
-		if (it->file && sync_item(s, it, e) < 0)
+	for (struct staged *it = b->first; it; it = next) {
+		struct waiter *w = it->waiter;
+
+		next = it->next;
+		if (!it->file || sync_item(s, it, e) == 0)
+			continue;
+		if (!w)
 			return -1;
+		while (next && next->waiter == w)
+			next = next->next;
+		expel(s, b, w, e);
+	}
 	return 0;
 }
 
-int barrier_sync_folders(struct store *s, int root, struct strlist *paths, struct err *e)
+// ---- folders
+
+static int sync_folders(struct store *s, int root, struct strlist *paths, struct err *e)
 {
-	strlist_sort(paths);
-	strlist_unique(paths);
 	if (paths->n > STORE_SMALL_BATCH && !others_are_busy(s, 0)) {
 		if (syncfs(root) < 0)
 			return err_os(e, ERR_IO, "cannot sync '%s'", s->dir);
@@ -93,14 +136,87 @@ int barrier_sync_folders(struct store *s, int root, struct strlist *paths, struc
 	return 0;
 }
 
+int barrier_sync_folders(struct store *s, int root, struct strlist *paths, struct err *e)
+{
+	strlist_sort(paths);
+	strlist_unique(paths);
+	if (sync_folders(s, root, paths, e) == 0)
+		return 0;
+	for (size_t i = 0; root == s->dir_fd && i < paths->n; i++)
+		strlist_add(&s->unsynced, paths->v[i]);
+	return -1;
+}
+
+// What an earlier barrier could not make durable. Until that is done nothing new is promised, since
+// it may rest on those names.
+static int sync_again(struct store *s, struct err *e)
+{
+	auto_strlist struct strlist old = s->unsynced, paths = {0};
+
+	s->unsynced = (struct strlist){0};
+	for (size_t i = 0; i < old.n; i++) {
+		auto_fd int fd = open_folder(s->dir_fd, old.v[i], false, NULL);
+
+		if (fd >= 0 || errno != ENOENT)
+			strlist_add(&paths, old.v[i]);
+	}
+	return paths.n > 0 ? barrier_sync_folders(s, s->dir_fd, &paths, e) : 0;
+}
+
+// ---- names
+
+// Gives names to what belongs to W alone, and hides all else for that time.
+static int name_alone(struct store *s, struct batch *b, struct waiter *w, struct err *e)
+{
+	struct staged *mine = NULL, **last = &mine, *others = NULL, **others_last = &others;
+
+	pthread_mutex_lock(&s->lock);
+	for (struct staged *it = b->first; it; it = it->next) {
+		struct staged ***end = it->waiter == w ? &last : &others_last;
+
+		**end = it;
+		*end = &it->next;
+	}
+	*last = *others_last = NULL;
+	b->first = mine;
+	pthread_mutex_unlock(&s->lock);
+	int r = s->layout->name_batch(s, b, e);
+
+	pthread_mutex_lock(&s->lock);
+	*last = others;
+	b->first = mine ? mine : others;
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+static int name_items(struct store *s, struct batch *b, struct err *e)
+{
+	if (s->layout->name_batch(s, b, e) == 0)
+		return 0;
+	if (s->unsynced.n > 0 || !b->waiters)
+		return -1;
+	// Somebody's name is impossible: the others shall not suffer from it.
+	for (struct waiter *w = b->waiters; w; w = w->next) {
+		if (w->failed || name_alone(s, b, w, e) == 0)
+			continue;
+		expel(s, b, w, e);
+		if (s->unsynced.n > 0)
+			return -1;
+	}
+	return b->unwaited > 0 ? name_alone(s, b, NULL, e) : 0;
+}
+
+// ---- the barrier
+
 static struct batch *take_batch(struct store *s)
 {
 	struct batch *b = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->batch->items > 0 && s->failed.kind == ERR_NONE) {
+	if (s->batch->items > 0 && (s->failed.kind == ERR_NONE || s->batch->waiters)) {
 		b = s->naming = s->batch;
 		s->batch = batch_new();
+		s->barriers++;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return b;
@@ -118,8 +234,7 @@ static int get_failed(struct store *s, struct err *e)
 	return -1;
 }
 
-// Called with flush_lock held.
-static int run_barrier(struct store *s, struct err *e)
+int barrier_run(struct store *s, struct err *e)
 {
 	struct batch *b = take_batch(s);
 	uint64_t start = clock_us(), synced;
@@ -127,27 +242,69 @@ static int run_barrier(struct store *s, struct err *e)
 
 	if (!b)
 		return get_failed(s, e);
-	r = sync_data(s, b, e);
+	r = get_failed(s, e);
+	if (r == 0)
+		r = sync_again(s, e);
+	if (r == 0)
+		r = sync_data(s, b, e);
 	synced = clock_us();
 	if (r == 0)
-		r = s->layout->name_batch(s, b, e);
+		r = name_items(s, b, e);
 	trace("store",
 	      "barrier: %zu items, %zu files, %" PRIu64 " bytes; data %" PRIu64
 	      " us, names %" PRIu64 " us",
 	      b->items, b->files, b->bytes, synced - start, clock_us() - synced);
 	pthread_mutex_lock(&s->lock);
 	s->naming = NULL;
-	if (r < 0)
+	// Whoever does not wait believes that it was put.
+	if (r < 0 && b->unwaited > 0)
 		s->failed = *e;
+	// The waiter is gone as soon as it may look.
+	for (struct waiter *w = b->waiters, *next; w; w = next) {
+		next = w->next;
+		if (!w->failed)
+			settle(w, r, e);
+		w->done = true;
+	}
+	pthread_cond_broadcast(&s->settled);
 	pthread_mutex_unlock(&s->lock);
+	bool tell = b->unwaited > 0;
+
 	batch_free(s, b, r < 0);
-	return r;
+	return tell ? r : 0;
+}
+
+// One of those who wait runs the barrier; the others go on together when it is over.
+int barrier_wait(struct store *s, struct waiter *w, struct err *e)
+{
+	struct err theirs;
+
+	pthread_mutex_lock(&s->lock);
+	while (!w->done) {
+		if (s->leading) {
+			pthread_cond_wait(&s->settled, &s->lock);
+			continue;
+		}
+		s->leading = true;
+		pthread_mutex_unlock(&s->lock);
+		pthread_mutex_lock(&s->flush_lock);
+		if (barrier_run(s, &theirs) < 0)
+			trace("store", "barrier: %s", theirs.text);
+		pthread_mutex_unlock(&s->flush_lock);
+		pthread_mutex_lock(&s->lock);
+		s->leading = false;
+		pthread_cond_broadcast(&s->settled);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (w->failed)
+		*e = w->e;
+	return w->failed ? -1 : 0;
 }
 
 int barrier_now(struct store *s, bool seal, struct err *e)
 {
 	pthread_mutex_lock(&s->flush_lock);
-	int r = run_barrier(s, e);
+	int r = barrier_run(s, e);
 
 	if (r == 0 && seal)
 		r = s->layout->seal(s, e);
@@ -186,7 +343,7 @@ int barrier_if_due(struct store *s, struct err *e)
 		return barrier_now(s, false, e);
 	if (pthread_mutex_trylock(&s->flush_lock) != 0)
 		return 0;
-	int r = run_barrier(s, e);
+	int r = barrier_run(s, e);
 
 	pthread_mutex_unlock(&s->flush_lock);
 	return r;

@@ -104,23 +104,37 @@ int manifest_read(struct store *s, const char *repo, const struct digest *d, str
 
 enum staged_kind { STAGED_BLOB, STAGED_LINK, STAGED_MANIFEST, STAGED_TAG, STAGED_ORIGIN };
 
+// Whoever waits until what was staged for them is durable and has its names. Lives on their stack.
+struct waiter {
+	bool done;   // under lock; nobody else knows of it any more
+	bool failed; // with `e`
+	struct err e;
+	struct waiter *next;
+};
+
 // Something that has been put and has no name yet.
 struct staged {
 	enum staged_kind kind;
 	struct digest digest;
 	char *repo;
-	char *text;      // the tag; the origin; of a LINK, the repository that has the file
-	char *file;      // below the state folder
+	char *text; // the tag; the origin; of a LINK, the repository that has the file (NULL: the
+		    // pool has); of a MANIFEST, the digest of its subject, or NULL
+	char *file; // below the state folder
 	unsigned pieces; // 0: FILE is one file, else it is FILE.000, FILE.001, …
 	uint64_t size;
 	int fd; // keeps the lock of a part, and its I/O error; or -1
+	struct waiter *waiter;
+	bool failed; // its waiter has been told, and it gets no name
 	struct staged *next;
 };
 
 // What one barrier closes.
 struct batch {
 	struct staged *first, **last;
-	struct map names; // "b REPO DIGEST", "m REPO DIGEST", "t REPO TAG", "d DIGEST"
+	struct staged *failed;  // taken out of the list
+	struct waiter *waiters; // of all of it, but
+	size_t unwaited;        // these items
+	struct map names;       // "b REPO DIGEST", "m REPO DIGEST", "t REPO TAG", "d DIGEST"
 	uint64_t bytes, since_us;
 	size_t items, files, held;
 };
@@ -130,6 +144,8 @@ struct batch *batch_new(void);
 void batch_free(struct store *s, struct batch *b, bool drop);
 // Takes ownership of IT.
 void stage_add(struct store *s, struct staged *it);
+// The same for N items that belong to W, into one batch. barrier_wait is next.
+void stage_for(struct store *s, struct waiter *w, struct staged **items, size_t n);
 struct staged *staged_new(enum staged_kind kind, const char *repo, const struct digest *d);
 // A copy of what is staged under KEY ("b REPO DIGEST", …); NULL when there is nothing. Caller
 // frees with staged_free; its fd is -1.
@@ -143,6 +159,9 @@ int stage_ready(struct store *s, const char *repo, struct err *e) must_check;
 // A new file in our temporary folder; *ret_file is its name below the state folder.
 int stage_temp(struct store *s, char **ret_file, struct err *e) must_check;
 char *stage_temp_name(struct store *s);
+// Writes the file of a manifest. Caller adds it, or frees it after unlinking the file.
+struct staged *stage_manifest(struct store *s, const char *repo, struct str bytes,
+			      const struct digest *d, struct err *e) must_check;
 char *piece_name(const char *file, unsigned pieces, unsigned i);
 void piece_unlink(int root, const char *file, unsigned pieces);
 int piece_rename(int from, const char *file, unsigned pieces, int to, const char *name);
@@ -151,9 +170,34 @@ int err_space(struct store *s, uint64_t needed, const char *what, struct err *e)
 // Runs a barrier when it is time for one.
 int barrier_if_due(struct store *s, struct err *e) must_check;
 int barrier_now(struct store *s, bool seal, struct err *e) must_check;
+// Until what was staged for W is over. Those who wait at the same time share a barrier. What fails
+// for W, or for W's batch, leaves the store usable: its files had no name and are gone.
+int barrier_wait(struct store *s, struct waiter *w, struct err *e) must_check;
+// With flush_lock held.
+int barrier_run(struct store *s, struct err *e) must_check;
 // Makes the names in folders PATHS of ROOT durable. Sorts PATHS.
 int barrier_sync_folders(struct store *s, int root, struct strlist *paths, struct err *e)
 	must_check;
+
+// ---- what servers write (upload.c, commit.c, key.c)
+
+void uploads_release(struct store *s);
+// Unix time, as the filesystem that ages our files has it.
+int64_t store_clock(struct store *s);
+// S is a writable store of the linked layout, and REPO a name.
+int linked_ready(struct store *s, const char *repo, struct err *e) must_check;
+// Files of the pool that were hashed lately, a bounded number of them.
+bool good_known(struct store *s, const struct stat *st, const struct digest *d);
+void good_remember(struct store *s, const struct stat *st, const struct digest *d);
+// Waits for the lock of REPO: LOCK_SH while names are made that rest on others, LOCK_EX to take
+// names away. *ret_fd -1: there is no such repository yet, or no locks here.
+int repo_lock(struct store *s, const char *repo, int operation, int *ret_fd, struct err *e)
+	must_check;
+// FILE below the state folder, with the bytes of D, becomes blob D of REPO, durably; what the pool
+// has already is used instead when it is good, and replaced everywhere when it is damaged. FD is
+// FILE's, borrowed. FILE may be there still afterwards, and is nobody's.
+int blob_commit(struct store *s, const char *repo, const struct digest *d, const char *file, int fd,
+		uint64_t size, struct err *e) must_check;
 
 // ---- referrers (referrers.c)
 
@@ -222,11 +266,18 @@ struct store {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct batch *batch;  // being filled
-	struct batch *naming; // being closed by a barrier; or NULL
-	struct map writing;   // digests that a thread is putting
-	struct map verdicts;  // what was hashed in this run
-	struct err failed;    // of a barrier: nothing can be put any more
+	pthread_cond_t settled; // of waiters
+	bool leading;           // one of the waiters sees to the barrier
+	struct batch *batch;    // being filled
+	struct batch *naming;   // being closed by a barrier; or NULL
+	struct map writing;     // digests that a thread is putting
+	struct map verdicts;    // what was hashed in this run
+	struct err failed;      // of a barrier: nothing can be put any more
+	uint64_t barriers;      // so many have been run
+
+	struct strlist unsynced; // under flush_lock: folders whose names may not be durable
+	struct uploads *uploads; // under lock; made by its first user
+	int64_t clock_shift;     // tests change it
 
 	pthread_mutex_t origin_lock; // never together with the others
 	struct map origins;          // "REPO DIGEST" → text

@@ -85,17 +85,23 @@ void staged_free(struct staged *it)
 	free(it);
 }
 
-void batch_free(struct store *s, struct batch *b, bool drop)
+static void free_items(struct store *s, struct staged *first, bool drop)
 {
-	if (!b)
-		return;
-	for (struct staged *it = b->first, *next; it; it = next) {
+	for (struct staged *it = first, *next; it; it = next) {
 		next = it->next;
 		// Parts stay: the next run goes on from them.
 		if (drop && it->file && !starts_with(it->file, "part/"))
 			piece_unlink(s->state_fd, it->file, it->pieces);
 		staged_free(it);
 	}
+}
+
+void batch_free(struct store *s, struct batch *b, bool drop)
+{
+	if (!b)
+		return;
+	free_items(s, b->first, drop);
+	free_items(s, b->failed, true);
 	map_release(&b->names);
 	free(b);
 }
@@ -121,9 +127,9 @@ static void index_staged(struct batch *b, struct staged *it)
 		map_set(&b->names, any, it);
 }
 
-void stage_add(struct store *s, struct staged *it)
+// Under lock.
+static void add(struct store *s, struct staged *it)
 {
-	pthread_mutex_lock(&s->lock);
 	struct batch *b = s->batch;
 
 	if (b->items++ == 0)
@@ -133,9 +139,28 @@ void stage_add(struct store *s, struct staged *it)
 	b->files += it->file != NULL;
 	b->held += it->fd >= 0;
 	b->bytes += it->file ? it->size : 0;
+	b->unwaited += it->waiter == NULL;
 	index_staged(b, it);
 	if (s->layout->staged)
 		s->layout->staged(s, it);
+}
+
+void stage_add(struct store *s, struct staged *it)
+{
+	pthread_mutex_lock(&s->lock);
+	add(s, it);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void stage_for(struct store *s, struct waiter *w, struct staged **items, size_t n)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < n; i++) {
+		items[i]->waiter = w;
+		add(s, items[i]);
+	}
+	w->next = s->batch->waiters;
+	s->batch->waiters = w;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -150,7 +175,7 @@ struct staged *staged_find(struct store *s, const char *key)
 
 	if (!it && s->naming)
 		it = map_get(&s->naming->names, key);
-	if (it) {
+	if (it && !it->failed) {
 		copy = staged_new(it->kind, it->repo, &it->digest);
 		copy->text = it->text ? xstrdup(it->text) : NULL;
 		copy->file = it->file ? xstrdup(it->file) : NULL;
@@ -757,24 +782,40 @@ static bool manifest_present(struct store *s, const char *repo, struct str bytes
 	return manifest_read(s, repo, d, &have, &ignored) == 0 && str_eq(buf_str(&have), bytes);
 }
 
-static int stage_manifest(struct store *s, const char *repo, struct str bytes,
-			  const struct digest *d, struct err *e)
+struct staged *stage_manifest(struct store *s, const char *repo, struct str bytes,
+			      const struct digest *d, struct err *e)
 {
 	auto_free char *file = NULL;
 	auto_free char *what = xasprintf("manifest %s", d->text);
 	auto_fd int fd = stage_temp(s, &file, e);
+	struct digest subject;
 
 	if (fd < 0)
-		return -1;
+		return NULL;
 	if (fs_write_all(fd, bytes.p, bytes.n, what, e) < 0) {
 		errno = e->os;
 		unlinkat(s->state_fd, file, 0);
-		return err_space(s, bytes.n, what, e);
+		err_space(s, bytes.n, what, e);
+		return NULL;
 	}
 	struct staged *it = staged_new(STAGED_MANIFEST, repo, d);
 
 	it->file = steal(&file);
 	it->size = bytes.n;
+	if (s->kind == STORE_LAYOUT_LINKED && manifest_subject(bytes, &subject))
+		it->text = xstrdup(subject.text);
+	return it;
+}
+
+static int put_manifest(struct store *s, const char *repo, struct str bytes, const struct digest *d,
+			struct err *e)
+{
+	if (manifest_present(s, repo, bytes, d))
+		return 0;
+	struct staged *it = stage_manifest(s, repo, bytes, d, e);
+
+	if (!it)
+		return -1;
 	stage_add(s, it);
 	return 0;
 }
@@ -792,8 +833,7 @@ int store_manifest_put(struct store *s, const char *repo, struct str bytes,
 	digest_of(&got, digest->algo, bytes.p, bytes.n);
 	if (digest_check(digest, &got, "manifest", e) < 0)
 		return -1;
-	if (!manifest_present(s, repo, bytes, digest) &&
-	    stage_manifest(s, repo, bytes, digest, e) < 0)
+	if (put_manifest(s, repo, bytes, digest, e) < 0)
 		return -1;
 	if (tag)
 		stage_tag(s, repo, digest, tag);

@@ -610,6 +610,7 @@ int store_open(struct store **ret, const struct store_config *cfg, char **ret_no
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->origin_lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
+	pthread_cond_init(&s->settled, NULL);
 	s->batch = batch_new();
 	if (open_store(s, cfg->layout, &notice, e) < 0)
 		return -1;
@@ -658,6 +659,7 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	batch_free(s, s->batch, true);
+	uploads_release(s);
 	if (s->layout)
 		s->layout->close(s);
 	if (s->tmp)
@@ -674,6 +676,7 @@ void store_close(struct store *s)
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->origin_lock);
 	pthread_cond_destroy(&s->changed);
+	pthread_cond_destroy(&s->settled);
 	free(s->tmp);
 	free(s->stood);
 	free(s->dir);
