@@ -23,6 +23,7 @@ enum {
 	STORE_BATCH_FILES_MAX = 8192, // files in a batch
 	STORE_SMALL_BATCH = 16,       // files, and folders, that are synced one by one
 	STORE_PART_WAIT_MS = 10000,   // for another process whose download does not move
+	STORE_PATH_MAX = 512,         // a path below v2 or the state folder, with its NUL
 };
 
 // FAT32 holds files of at most 4 GiB - 1.
@@ -46,6 +47,8 @@ void digest_file_name(const struct digest *d, char sep, char ret[DIGEST_TEXT_MAX
 // Never blocks on a FIFO. -1 with errno.
 int open_beneath(int root, const char *path);
 int open_beneath_by_hand(int root, const char *path); // where openat2 is missing
+// Reading FD leaves no trace in its times, if that is permitted.
+void keep_atime(int fd);
 // The folder PATH below ROOT; no link is followed. CREATE makes what is missing; the folders in
 // which something was made are added to RET_MADE. -1 with errno.
 int open_folder(int root, const char *path, bool create, struct strlist *ret_made);
@@ -203,8 +206,20 @@ int blob_commit(struct store *s, const char *repo, const struct digest *d, const
 
 // The subject of the manifest BYTES; false when it has none.
 bool manifest_subject(struct str bytes, struct digest *ret);
+struct referrers *referrers_new(void);
+void referrers_free(struct referrers *r); // NULL is fine
 
 // ---- layouts
+
+// A file that may hold what is looked for (file.c).
+struct place {
+	int root;
+	char path[STORE_PATH_MAX]; // below root
+	bool pieces;               // it may be PATH.000, PATH.001, …
+	bool guess;                // a manifest if its bytes look like one
+	bool sized;                // SIZE is known
+	uint64_t size;
+};
 
 struct layout {
 	const char *name;   // as --layout spells it
@@ -240,6 +255,17 @@ struct layout {
 	int (*name_batch)(struct store *s, struct batch *b, struct err *e);
 	int (*seal)(struct store *s, struct err *e);
 	int (*origins_load)(struct store *s, struct err *e);
+
+	// For store/file.h. `where` and `has_repository` do not read files.
+	// The I-th place where REPO's D may be, as a manifest or as a blob; false: no further one.
+	bool (*where)(struct store *s, const char *repo, const struct digest *d, bool manifest,
+		      unsigned i, struct place *ret);
+	bool tag_links; // a tag is v2/REPO/manifests/TAG; else tag_get does not read files
+	bool (*has_repository)(struct store *s, const char *repo);
+	// Another number whenever the manifests of REPO may have changed.
+	uint64_t (*stamp)(struct store *s, const char *repo);
+	bool keeps_referrers;                      // v2/REPO/referrers/SUBJECT/
+	bool (*unfinished)(const struct store *s); // NULL: it never is
 };
 
 extern const struct layout layout_oc, layout_portable, layout_linked, layout_oci;
@@ -278,6 +304,8 @@ struct store {
 	struct strlist unsynced; // under flush_lock: folders whose names may not be durable
 	struct uploads *uploads; // under lock; made by its first user
 	int64_t clock_shift;     // tests change it
+
+	struct referrers *referrers; // has a lock of its own
 
 	pthread_mutex_t origin_lock; // never together with the others
 	struct map origins;          // "REPO DIGEST" → text

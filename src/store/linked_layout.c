@@ -333,7 +333,13 @@ static int linked_blob_find(struct store *s, const char *repo, const struct dige
 }
 
 // Only manifests/: a layer is no manifest, even if someone asks for it as one.
-static const struct tree_name manifest_name = {"manifests", ':'};
+static const struct tree_name manifest_name = {"manifests", ':'}, blob_name = {"blobs", ':'};
+
+static bool linked_where(struct store *s, const char *repo, const struct digest *d, bool manifest,
+			 unsigned i, struct place *ret)
+{
+	return i == 0 && tree_place(s, repo, d, manifest ? &manifest_name : &blob_name, ret);
+}
 
 static int linked_manifest_read(struct store *s, const char *repo, const struct digest *d,
 				struct buf *ret, struct err *e)
@@ -517,4 +523,9 @@ const struct layout layout_linked = {
 	.name_batch = linked_name_batch,
 	.seal = linked_seal,
 	.origins_load = tree_origins_load,
+	.where = linked_where,
+	.tag_links = true,
+	.has_repository = tree_has_repository,
+	.stamp = tree_stamp,
+	.keeps_referrers = true,
 };

@@ -329,4 +329,8 @@ const struct layout layout_oc = {
 	.name_batch = oc_name_batch,
 	.seal = oc_seal,
 	.origins_load = tree_origins_load,
+	.where = tree_where,
+	.tag_links = true,
+	.has_repository = tree_has_repository,
+	.stamp = tree_stamp,
 };

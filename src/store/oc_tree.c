@@ -92,6 +92,55 @@ int tree_manifest_read(struct store *s, const char *repo, const struct digest *d
 	return tree_manifest_find(s, repo, d, manifest_names, ARRAY_SIZE(manifest_names), ret, e);
 }
 
+bool tree_place(struct store *s, const char *repo, const struct digest *d,
+		const struct tree_name *name, struct place *ret)
+{
+	char file[DIGEST_TEXT_MAX];
+
+	digest_file_name(d, name->sep, file);
+	int n = snprintf(ret->path, sizeof(ret->path), "%s/%s/%s", repo, name->sub, file);
+
+	ret->root = s->v2_fd;
+	ret->pieces = ret->sized = false;
+	ret->guess = strcmp(name->sub, "blobs") == 0;
+	return s->v2_fd >= 0 && n > 0 && (size_t)n < sizeof(ret->path);
+}
+
+bool tree_where(struct store *s, const char *repo, const struct digest *d, bool manifest,
+		unsigned i, struct place *ret)
+{
+	const struct tree_name *names = manifest ? manifest_names : blob_names;
+
+	return i < (manifest ? ARRAY_SIZE(manifest_names) : ARRAY_SIZE(blob_names)) &&
+	       tree_place(s, repo, d, &names[i], ret);
+}
+
+bool tree_has_repository(struct store *s, const char *repo)
+{
+	static const char *const subs[] = {"manifests", "blobs"};
+
+	for (size_t i = 0; s->v2_fd >= 0 && i < ARRAY_SIZE(subs); i++) {
+		auto_free char *path = repo_path(repo, subs[i]);
+		auto_fd int fd = open_folder(s->v2_fd, path, false, NULL);
+
+		if (fd >= 0)
+			return true;
+	}
+	return false;
+}
+
+uint64_t tree_stamp(struct store *s, const char *repo)
+{
+	auto_free char *path = repo_path(repo, "manifests");
+	auto_fd int fd = s->v2_fd < 0 ? -1 : open_folder(s->v2_fd, path, false, NULL);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return 0;
+	return (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec +
+	       ((uint64_t)st.st_ino << 32);
+}
+
 // ---- tags
 
 static int unknown_tag(struct store *s, const char *repo, const char *tag, struct err *e)

@@ -30,6 +30,13 @@ int tree_tags(struct store *s, const char *repo, struct strlist *ret, struct err
 int tree_contents(struct store *s, const char *repo, struct strlist *ret_manifests,
 		  struct strlist *ret_blobs, struct err *e) must_check;
 int tree_repositories(struct store *s, struct strlist *ret, struct err *e) must_check;
+bool tree_has_repository(struct store *s, const char *repo);
+uint64_t tree_stamp(struct store *s, const char *repo);
+// Fills RET; false when the path is too long.
+bool tree_place(struct store *s, const char *repo, const struct digest *d,
+		const struct tree_name *name, struct place *ret);
+bool tree_where(struct store *s, const char *repo, const struct digest *d, bool manifest,
+		unsigned i, struct place *ret);
 int tree_origins_load(struct store *s, struct err *e) must_check;
 // Opens v2, made when the store may be written. *ret_made: it was not there.
 int tree_open(struct store *s, bool *ret_made, struct err *e) must_check;

@@ -245,6 +245,14 @@ int open_beneath(int root, const char *path)
 	return open_beneath_by_hand(root, path);
 }
 
+void keep_atime(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags | O_NOATIME); // only the owner may
+}
+
 // ---- folders
 
 enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
@@ -331,6 +339,7 @@ int folder_list(int root, const char *path,
 
 	if (!dir)
 		return err_os(e, ERR_IO, "cannot read folder '%s'", path);
+	keep_atime(fd);
 	for (size_t n = 0;; n++) {
 		errno = 0;
 		struct dirent *d = readdir(dir);

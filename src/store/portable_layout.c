@@ -24,6 +24,10 @@ struct portable {
 	int lock_fd;
 	int segment_fd; // the segment of this run; -1 until something is written
 	bool changed;   // since the last seal
+
+	// Under lock: repositories, of as many entries of the index as were looked at.
+	struct map repos;
+	size_t members_seen, tags_seen;
 };
 
 static const char mirror_txt[] =
@@ -205,6 +209,74 @@ static int portable_repositories(struct store *s, struct strlist *ret, struct er
 		strlist_add(ret, seen.entries[i].key);
 	map_release(&seen);
 	return 0;
+}
+
+// Under lock: adds the repositories of what came into M since the last time.
+static void note_repositories(struct portable *p, const struct map *m, size_t *seen)
+{
+	for (; *seen < m->n; ++*seen) {
+		struct str key = str_of(m->entries[*seen].key);
+
+		map_put(&p->repos, str_cut(&key, ' '), NULL);
+	}
+}
+
+static bool portable_has_repository(struct store *s, const char *repo)
+{
+	struct portable *p = s->own;
+
+	pthread_mutex_lock(&s->lock);
+	note_repositories(p, &p->ix.members, &p->members_seen);
+	note_repositories(p, &p->ix.tags, &p->tags_seen);
+	bool r = map_find(&p->repos, str_of(repo)) != NULL;
+
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+static bool portable_where(struct store *s, const char *repo, const struct digest *d, bool manifest,
+			   unsigned i, struct place *ret)
+{
+	struct portable *p = s->own;
+	char key[STORE_REPO_MAX + 1 + DIGEST_TEXT_MAX];
+	const char *hex = digest_hex(d);
+	int n = snprintf(key, sizeof(key), "%s %s", repo, d->text);
+
+	if (i > 0 || s->state_fd < 0 || n < 0 || (size_t)n >= sizeof(key))
+		return false;
+	pthread_mutex_lock(&s->lock);
+	const struct map_entry *en = map_find(&p->ix.members, (struct str){key, (size_t)n});
+	uint64_t what = en ? en->num : 0;
+
+	pthread_mutex_unlock(&s->lock);
+	if (!what || (manifest && !(what & INDEX_MANIFEST)))
+		return false;
+	snprintf(ret->path, sizeof(ret->path), "pool/%s/%.2s/%s", digest_algo_name(d->algo), hex,
+		 hex);
+	ret->root = s->state_fd;
+	ret->pieces = ret->sized = true;
+	ret->guess = false;
+	ret->size = what / 4;
+	return true;
+}
+
+static uint64_t portable_stamp(struct store *s, const char *repo)
+{
+	struct portable *p = s->own;
+
+	(void)repo;
+	pthread_mutex_lock(&s->lock);
+	uint64_t n = p->ix.members.n;
+
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+static bool portable_unfinished(const struct store *s)
+{
+	const struct portable *p = s->own;
+
+	return !p->ix.sealed;
 }
 
 static char *portable_place(struct store *s, const char *repo, const struct digest *d)
@@ -432,13 +504,6 @@ static int portable_open(struct store *s, struct buf *notice, struct err *e)
 	return 0;
 }
 
-bool store_unfinished(const struct store *s)
-{
-	const struct portable *p = s->own;
-
-	return s->kind == STORE_LAYOUT_PORTABLE && !p->ix.sealed;
-}
-
 static void portable_close(struct store *s)
 {
 	struct portable *p = s->own;
@@ -450,6 +515,7 @@ static void portable_close(struct store *s)
 	if (p->lock_fd >= 0)
 		close(p->lock_fd);
 	records_release(&p->ix);
+	map_release(&p->repos);
 	free(p);
 }
 
@@ -472,4 +538,8 @@ const struct layout layout_portable = {
 	.name_batch = portable_name_batch,
 	.seal = portable_seal,
 	.origins_load = portable_origins_load,
+	.where = portable_where,
+	.has_repository = portable_has_repository,
+	.stamp = portable_stamp,
+	.unfinished = portable_unfinished,
 };

@@ -30,6 +30,7 @@ static int add_piece(struct content *c, int fd, const char *path, struct err *e)
 		return err_os(e, ERR_IO, "cannot read '%s'", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_IO, "'%s' is not a regular file", path);
+	keep_atime(fd);
 	if (c->n == 0)
 		c->first = st;
 	c->fds = xreallocarray(c->fds, c->n + 1, sizeof(*c->fds));

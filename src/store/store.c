@@ -30,7 +30,7 @@ static const struct layout *const layouts[] = {
 	[STORE_LAYOUT_OC] = &layout_oc,
 	[STORE_LAYOUT_PORTABLE] = &layout_portable,
 	[STORE_LAYOUT_LINKED] = &layout_linked,
-	// OCI
+	[STORE_LAYOUT_OCI] = &layout_oci,
 };
 
 // ---- small helpers
@@ -612,6 +612,7 @@ int store_open(struct store **ret, const struct store_config *cfg, char **ret_no
 	pthread_cond_init(&s->changed, NULL);
 	pthread_cond_init(&s->settled, NULL);
 	s->batch = batch_new();
+	s->referrers = referrers_new();
 	if (open_store(s, cfg->layout, &notice, e) < 0)
 		return -1;
 	if (s->kind == STORE_LAYOUT_PORTABLE)
@@ -670,6 +671,7 @@ void store_close(struct store *s)
 	for (size_t i = 0; i < s->origins.n; i++)
 		free(s->origins.entries[i].ptr);
 	map_release(&s->origins);
+	referrers_free(s->referrers);
 	map_release(&s->verdicts);
 	map_release(&s->writing);
 	pthread_mutex_destroy(&s->flush_lock);
@@ -691,6 +693,11 @@ const char *store_dir(const struct store *s)
 enum store_layout store_layout(const struct store *s)
 {
 	return s->kind;
+}
+
+bool store_unfinished(const struct store *s)
+{
+	return s->layout->unfinished && s->layout->unfinished(s);
 }
 
 // ---- manifests and lists, staged ones included

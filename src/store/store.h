@@ -2,12 +2,13 @@
 // Content-addressed files: what --dir and --to-dir write and file:// reads.
 //
 // Layouts: "oc" is the reference's tree (v2/REPO/blobs/ALGO:HEX, v2/REPO/manifests/ALGO:HEX, tag
-// symlinks), ferry's own state in .store/ beside v2/; "portable" for filesystems
-// without links or ':' in names. Reading understands both, and hand-made copies with links turned
-// to files. A blob appears complete and verified or not at all. Puts are staged: bytes are written
-// and checked at once, names appear at the next barrier in the order blobs, manifests, tags;
-// barriers run every 2 s or 256 MB, and in store_sync. What was put is visible to this process at
-// once. Several processes may share a store; it belongs to one uid. Thread-safe.
+// symlinks), ferry's own state in .store/ beside v2/; "linked", a server's, is the same tree with a
+// pool; "portable" for filesystems without links or ':' in names. Reading understands all of them,
+// hand-made copies with links turned to files, and OCI image layout folders. A blob appears
+// complete and verified or not at all. Puts are staged: bytes are written and checked at once,
+// names appear at the next barrier in the order blobs, manifests, tags; barriers run every 2 s or
+// 256 MB, and in store_sync. What was put is visible to this process at once. Several processes may
+// share a store; it belongs to one uid. Thread-safe.
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -30,7 +31,11 @@ enum store_layout {
 struct store_config {
 	const char *dir;
 	enum store_mode mode;
-	enum store_layout layout; // for a new store; an existing one keeps its own
+	// For a new store; an existing one keeps its own, but LINKED turns one of the oc layout,
+	// or a tree of the reference, into a linked one, without copying data: its files are
+	// hashed and linked into the pool. What is damaged goes to .store/trash, and the notice
+	// tells of it.
+	enum store_layout layout;
 	struct slab_pool *pool;
 	struct cancel *cancel;
 };
@@ -45,7 +50,7 @@ void store_close(struct store *s);
 DEFINE_AUTO(store_close, struct store)
 const char *store_dir(const struct store *s);
 enum store_layout store_layout(const struct store *s);
-// The run that wrote this medium did not end, as its seal tells; only the portable layout has one.
+// The run that wrote this medium did not end: no valid seal (portable layout only).
 bool store_unfinished(const struct store *s);
 
 // Verified. ERR_NOT_FOUND; ERR_DIGEST "manifest … is damaged on the medium".
