@@ -8,11 +8,11 @@ build_packages=(
 	libevent-dev libcrypt-dev
 )
 
-# What the quickstart serves its sample release with.
-demo_packages=(docker-registry python3 curl)
+# What the quickstart makes its sample release with.
+demo_packages=(python3)
 
 test_packages=(
-	"${demo_packages[@]}"
+	"${demo_packages[@]}" docker-registry curl
 	clang clang-format clang-tidy valgrind perl
 	apache2-utils openssl skopeo podman buildah nginx-light strace util-linux procps
 	exfatprogs exfat-fuse fuse3 zstd git time

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # From a bare Debian 12 to a mirrored release: installs what is missing, builds ferry, then does the
-# job that ferry is for, with a small sample release between two registries on this machine.
+# job that ferry is for, with a small sample release between two of its registries on this machine.
 # Needs root or sudo only where packages are missing. Everything it starts, it stops again.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -70,21 +70,16 @@ free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Serves $work/NAME on PORT; returns when it answers.
-registry() { # NAME PORT
-	cat >"$work/$1.yml" <<-Y
-		version: 0.1
-		log: {accesslog: {disabled: true}, level: error}
-		storage: {filesystem: {rootdirectory: $work/$1}}
-		http: {addr: 127.0.0.1:$2}
-	Y
-	mkdir -p "$work/$1"
-	OTEL_TRACES_EXPORTER=none docker-registry serve "$work/$1.yml" >"$work/$1.log" 2>&1 &
+# Starts one of ferry's registries and returns when it serves: its first line then says so.
+registry() { # NAME ARGUMENTS...
+	local log=$work/$1.log
+	shift
+	ferry registry serve --access-log=none "$@" 2>"$log" &
 	servers+=($!)
-	until curl -sf "http://127.0.0.1:$2/v2/" >/dev/null; do
+	until grep -q '^serving ' "$log"; do
 		kill -0 "${servers[-1]}" 2>/dev/null || {
-			cat "$work/$1.log" >&2
-			echo "quickstart.sh: docker-registry does not start" >&2
+			cat "$log" >&2
+			echo "quickstart.sh: the registry does not start" >&2
 			exit 1
 		}
 		sleep 0.1
@@ -101,23 +96,29 @@ echo "   ./build/ferry: $(ferry version | head -n 1)"
 
 say "2. A release to mirror: OpenShift $VERSION with its 183 components, in small, on this machine"
 quay=127.0.0.1:$(free_port)
-python3 bench/corpus.py sample "$work/quay" "$quay" | sed 's/^/   /'
-registry quay "${quay##*:}"
-mirror=127.0.0.1:$(free_port)
-registry mirror "${mirror##*:}"
-echo "   $quay plays quay.io, $mirror is the mirror registry behind the air gap"
+python3 bench/corpus.py sample "$work/quay" "$quay" --tree | sed 's/^/   /'
+registry quay --listen="$quay" "$work/quay"
+echo "   $quay plays quay.io"
 
 cd "$work"
 say '3. On the connected side: the release goes to a folder, which could be a disk to carry'
 run ferry adm release mirror --insecure --from="$quay/$REPOSITORY:$RELEASE" --to-dir=mirror
 printf '\n    on the disk: %s\n' "$(du -sh mirror | cut -f1)"
 
-say '4. On the disconnected side: from the folder to the mirror registry'
+say '4. On the disconnected side: a mirror registry, and from the folder into it'
+registry mirror --listen=127.0.0.1:0 --dir=registry
+mirror=$(sed -n 's|^serving .* on http://||p' mirror.log)
+printf '\n  $ ferry registry serve --listen=%s --dir=registry &\n\n' "$mirror"
+sed 's/^/    /' mirror.log
 run ferry image mirror --insecure --from-dir=mirror "file://openshift/release:$RELEASE*" "$mirror/ocp4/openshift4"
+printf '\n    in the registry: %s\n' "$(du -sh registry | cut -f1)"
 
-say '5. What the mirror registry holds now'
-curl -sf "http://$mirror/v2/ocp4/openshift4/tags/list" |
-	python3 -c 'import json, sys; t = json.load(sys.stdin)["tags"]; print("   %d tags, %s ..." % (len(t), ", ".join(sorted(t)[:3])))'
+say '5. Or, without a second copy: the folder served as it is'
+registry place --listen=127.0.0.1:0 mirror
+place=$(sed -n 's|^serving .* on http://||p' place.log)
+printf '\n  $ ferry registry serve --listen=%s mirror &\n\n' "$place"
+sed 's/^/    /' place.log
+run ferry image mirror --insecure --dry-run "$place/openshift/release:$RELEASE" file://check
 
 say 'That is all. The section above goes into install-config.yaml of the cluster to be installed.'
 echo "   ./build/ferry --help and README.md say more."

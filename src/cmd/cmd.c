@@ -18,8 +18,8 @@ enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_INCOMPLETE = 3, STATUS_INTERRUPT
 
 static const struct cmd cmd_image = {
 	.name = "image",
-	.summary = "Mirror images between registries and folders",
-	.subs = (const struct cmd *const[]){&cmd_image_mirror, NULL},
+	.summary = "Mirror images between registries and folders, and serve them",
+	.subs = (const struct cmd *const[]){&cmd_image_mirror, &cmd_image_serve, NULL},
 };
 
 static const struct cmd cmd_adm_release = {
@@ -32,6 +32,12 @@ static const struct cmd cmd_adm = {
 	.name = "adm",
 	.summary = "Prepare a disconnected installation",
 	.subs = (const struct cmd *const[]){&cmd_adm_release, NULL},
+};
+
+static const struct cmd cmd_registry = {
+	.name = "registry",
+	.summary = "Run a mirror registry",
+	.subs = (const struct cmd *const[]){&cmd_registry_serve, NULL},
 };
 
 static const struct cmd cmd_store = {
@@ -48,13 +54,14 @@ static const struct cmd cmd_help = {
 
 const struct cmd cmd_root = {
 	.name = "ferry",
-	.summary = "Mirror OpenShift releases and container images to where there is no internet",
+	.summary =
+		"Mirror OpenShift releases and container images to where there is no internet, and serve them there",
 	.details =
 		"Commands, flags and standard output are those of oc, the OpenShift client. Results go to standard output, progress and messages to standard error.\n"
 		"\n"
 		"Exit status: 0 complete, 1 failed, 3 finished but incomplete, 130 interrupted.",
-	.subs = (const struct cmd *const[]){&cmd_adm, &cmd_image, &cmd_store, &cmd_version,
-					    &cmd_help, NULL},
+	.subs = (const struct cmd *const[]){&cmd_adm, &cmd_image, &cmd_registry, &cmd_store,
+					    &cmd_version, &cmd_help, NULL},
 };
 
 // One call of the program: where in the tree we are, and what is left of argv.

@@ -237,7 +237,7 @@ static void say_ready(const struct cmd_io *io, const struct serve_request *r, co
 	say_who_may(io->err, r, place);
 	if (r->dir && !r->read_only)
 		fprintf(io->err,
-			"to fill it:    %s adm release mirror%s --from=RELEASE --to=%s/ocp4/openshift4\n",
+			"to fill it:      %s adm release mirror%s --from=RELEASE --to=%s/ocp4/openshift4\n",
 			io->self, tls ? "" : " --insecure", place);
 	fprintf(io->err, "to pull from it: podman pull%s %s/REPOSITORY:TAG\n",
 		tls ? "" : " --tls-verify=false", place);
@@ -246,7 +246,7 @@ static void say_ready(const struct cmd_io *io, const struct serve_request *r, co
 static int run(const struct cmd_io *io, void *options, int argc, char **argv, struct err *e)
 {
 	const struct options *o = options;
-	enum auth_mode mode;
+	enum auth_mode mode = AUTH_NONE;
 
 	if (check_what(o, argc, e) < 0 || serve_check_tls(o->tls_crt, o->tls_key, e) < 0 ||
 	    parse_auth(o, &mode, e) < 0 || check_auth(o, mode, e) < 0 ||

@@ -110,7 +110,7 @@ static const struct {
 	{{"adm", "release", "miror"},
 	 "error: unknown command \"miror\" for \"oc adm release\"\nhint: did you mean 'oc adm release mirror'?\nSee 'oc adm release --help' for usage.\n"},
 	{{"registry", "login"},
-	 "error: unknown command \"registry\" for \"oc\"\nSee 'oc --help' for usage.\n"},
+	 "error: unknown command \"login\" for \"oc registry\"\nSee 'oc registry --help' for usage.\n"},
 	{{"store", "copy", "one"}, "error: you must specify the folders SRC and DST\n"},
 	{{"version", "-o", "xml"}, "error: --output must be 'yaml' or 'json'\n"},
 };
