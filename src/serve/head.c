@@ -337,9 +337,25 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
+// Is one of these eight bytes below a blank, or DEL? Tabs are, too.
+static bool may_have_control(const char *p)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+	uint64_t w, del;
+
+	memcpy(&w, p, sizeof(w));
+	del = w ^ ones * 0x7f;
+	return (((w - ones * ' ') & ~w) | ((del - ones) & ~del)) & high;
+}
+
 static bool value_valid(struct str value)
 {
-	for (size_t i = 0; i < value.n; i++) {
+	size_t i = 0;
+
+	// Most of a head is values, and most of their bytes are plain.
+	while (value.n - i >= 8 && !may_have_control(value.p + i))
+		i += 8;
+	for (; i < value.n; i++) {
 		unsigned char c = (unsigned char)value.p[i];
 
 		if ((c < ' ' && c != '\t') || c == '\x7f')

@@ -399,6 +399,23 @@ TEST(hosts_may_be_names_and_addresses_with_ports)
 	}
 }
 
+TEST(a_control_byte_is_found_wherever_it_stands)
+{
+	const char *value = "0123456789abcdefghijk";
+
+	for (int byte = 0; byte < 256; byte++)
+		for (size_t at = 1; at + 1 < strlen(value); at++) {
+			auto_parsed struct parsed p = {0};
+			char head[100];
+			int n = snprintf(head, sizeof(head), GET HOST "X: %s\r\n\r\n", value);
+			bool fine = byte == '\t' || (byte >= ' ' && byte != 127);
+
+			head[strlen(GET HOST "X: ") + at] = (char)byte;
+			parse_bytes(&p, head, (size_t)n);
+			CHECK_INT(p.got, fine ? n : -1);
+		}
+}
+
 TEST(other_bytes_above_127_may_stand_in_values)
 {
 	auto_parsed struct parsed p = {0};

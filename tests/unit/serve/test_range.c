@@ -49,6 +49,7 @@ TEST(ranges_are_clipped_and_keep_the_order_asked_for)
 		{"bytes=0-", 10, "0+10"},
 		{"bytes=0-9", 10, "0+10"},
 		{"bytes=9-9", 10, "9+1"},
+		{"bytes=5-10", 10, "5+5"},
 		{"bytes=5-99", 10, "5+5"},
 		{"bytes=00005-00006", 10, "5+2"},
 		{"Bytes=1-2", 10, "1+2"},
