@@ -256,6 +256,9 @@ static enum auth_verdict refuse(struct exchange *x, int status, const char *code
 	json_out_text(&j, code);
 	json_out_key(&j, "message");
 	json_out_text(&j, text);
+	json_out_key(&j, "detail");
+	json_out_begin(&j, '{');
+	json_out_end(&j, '}');
 	json_out_end(&j, '}');
 	json_out_end(&j, ']');
 	json_out_end(&j, '}');

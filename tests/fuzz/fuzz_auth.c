@@ -181,7 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!a)
 		a = open_auth();
 	for (size_t i = 0; size > 0 && i < sizeof(parts) / sizeof(*parts); i++)
-		if (data[0] == parts[i].letter)
+		if ((char)data[0] == parts[i].letter)
 			parts[i].run(a, (struct str){(const char *)data + 1, size - 1});
 	return 0;
 }
