@@ -26,7 +26,8 @@ struct adoption {
 	const char *sub;       // "blobs" or "manifests"
 	int dir;               // v2/REPO/SUB
 	struct strlist names;  // of the folder: the walk changes it
-	struct strlist wanted; // manifests that tags and lists name
+	struct strlist wanted; // manifests of REPO that tags and lists name
+	struct map seen;       // the same, as a set
 	uint64_t files;
 	uint64_t damaged;
 	struct buf told;
@@ -60,30 +61,31 @@ static int copy_content(struct adoption *a, const struct content *c, char **ret_
 	return 0;
 }
 
-// A second name of the open file C in our temporary folder.
-static int link_content(struct adoption *a, const struct content *c, char **ret_file, struct err *e)
+// A second name of the open file C in our temporary folder; NULL when it cannot have one.
+static char *link_content(struct adoption *a, const struct content *c)
 {
 	auto_free char *name = stage_temp_name(a->s);
-	char proc[64];
+	char open_file[64];
 
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", c->fds[0]);
-	if (linkat(AT_FDCWD, proc, a->s->tmp_fd, name, AT_SYMLINK_FOLLOW) < 0)
-		return -1;
-	*ret_file = xasprintf("%s/%s", a->s->tmp, name);
-	(void)e;
-	return 0;
+	snprintf(open_file, sizeof(open_file), "/proc/self/fd/%d", c->fds[0]);
+	if (linkat(AT_FDCWD, open_file, a->s->tmp_fd, name, AT_SYMLINK_FOLLOW) < 0)
+		return NULL;
+	return xasprintf("%s/%s", a->s->tmp, name);
 }
 
 // The content of C, which was verified, gets into the pool.
 static int into_pool(struct adoption *a, const struct content *c, const struct digest *d,
 		     struct err *e)
 {
-	auto_free char *file = NULL;
 	bool ours = c->first.st_uid == a->uid;
+	auto_free char *file = ours ? link_content(a, c) : NULL;
 
-	if ((!ours || link_content(a, c, &file, e) < 0) && copy_content(a, c, &file, e) < 0)
+	int pool = pool_folder(&a->level, d, e);
+
+	if (pool < 0 || (!file && copy_content(a, c, &file, e) < 0))
 		return -1;
-	a->files++;
+	if (faccessat(pool, digest_hex(d), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		a->files++;
 	return pool_add(&a->level, file, d, e);
 }
 
@@ -102,15 +104,16 @@ static int adopt_file(struct adoption *a, const char *name, const struct digest 
 {
 	auto_free char *path = xasprintf("%s/%s/%s", a->repo, a->sub, name);
 	auto_content struct content c = {0};
-	struct err why;
+	struct err why = {0};
 
-	if (content_open(&c, a->s->v2_fd, path, &why) < 0)
-		return set_aside(a, name, d, why.text, e) < 0 ? -1 : 1;
-	if (pool_owns(&a->level, d, &c.first))
-		return 0;
-	if (content_verify(a->s, &c, d, c.size, &why) == 0)
-		return into_pool(a, &c, d, e);
-	if (why.kind == ERR_CANCELLED) {
+	if (content_open(&c, a->s->v2_fd, path, &why) == 0) {
+		if (pool_owns(&a->level, d, &c.first))
+			return 0;
+		if (content_verify(a->s, &c, d, c.size, &why) == 0)
+			return into_pool(a, &c, d, e);
+	}
+	// Not being allowed to read it, or a lack of memory, says nothing about the file.
+	if (why.kind == ERR_CANCELLED || (why.os && why.os != EIO)) {
 		*e = why;
 		return -1;
 	}
@@ -181,7 +184,11 @@ static int adopt_blobs(struct adoption *a, const char *repo, struct err *e)
 // What D names is needed as a manifest; so are, for a list, its children.
 static void want(struct adoption *a, const struct digest *d)
 {
-	if (a->wanted.n < STORE_ENTRIES_MAX)
+	bool made = false;
+
+	if (a->seen.n < STORE_ENTRIES_MAX)
+		map_put(&a->seen, str_of(d->text), &made);
+	if (made)
 		strlist_add(&a->wanted, d->text);
 }
 
@@ -261,12 +268,8 @@ static int adopt_manifest(struct adoption *a, const char *name, struct err *e)
 		return tag_valid(name) ? adopt_tag(a, name, text, e) : 0;
 	}
 	if (is_digest(a, name, &d)) {
-		if (name[6] == ':')
-			want(a, &d);
-		else if (adopt_blob(a, name, e) < 0)
-			return -1;
 		want(a, &d);
-		return name[6] == ':' ? adopt_blob(a, name, e) : 0;
+		return adopt_blob(a, name, e);
 	}
 	return tag_valid(name) ? adopt_tag_file(a, name, e) : 0;
 }
@@ -301,16 +304,12 @@ static int complete_manifest(struct adoption *a, const struct digest *d, struct 
 
 static int complete_manifests(struct adoption *a, struct err *e)
 {
-	auto_map struct map seen = {0};
-
 	for (size_t i = 0; i < a->wanted.n; i++) {
 		struct digest d;
-		bool fresh;
 
-		if (digest_parse(&d, a->wanted.v[i], e) < 0)
-			return -1;
-		map_put(&seen, str_of(d.text), &fresh);
-		if (fresh && complete_manifest(a, &d, e) < 0)
+		if (cancelled(a->s->cancel))
+			return err_cancelled(e);
+		if (digest_parse(&d, a->wanted.v[i], e) < 0 || complete_manifest(a, &d, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -319,6 +318,7 @@ static int complete_manifests(struct adoption *a, struct err *e)
 static int adopt_manifests(struct adoption *a, const char *repo, struct err *e)
 {
 	strlist_release(&a->wanted);
+	map_release(&a->seen);
 	if (enter_folder(a, repo, "manifests", e) < 0)
 		return -1;
 	for (size_t i = 0; i < a->names.n; i++)
@@ -353,6 +353,7 @@ static int adopt_all(struct adoption *a, struct err *e)
 	a->uid = st.st_uid;
 	if (tree_repositories(a->s, &repos, e) < 0)
 		return -1;
+	strlist_sort(&repos);
 	for (size_t i = 0; i < repos.n; i++)
 		if (adopt_blobs(a, repos.v[i], e) < 0 || adopt_manifests(a, repos.v[i], e) < 0)
 			return -1;
@@ -371,6 +372,7 @@ int linked_adopt(struct store *s, struct buf *notice, struct err *e)
 	level_release(&a.level);
 	strlist_release(&a.names);
 	strlist_release(&a.wanted);
+	map_release(&a.seen);
 	buf_free(&a.told);
 	return r;
 }

@@ -167,7 +167,7 @@ static void crash_rounds(enum store_layout layout)
 		auto_free char *got = contents_of(dir);
 
 		CHECK(strcmp(got, want) == 0);
-		if (layout == STORE_LAYOUT_OC) {
+		if (layout != STORE_LAYOUT_PORTABLE) {
 			auto_free char *got_tree = tree_of(dir);
 
 			CHECK(strcmp(got_tree, want_tree) == 0);
@@ -178,6 +178,11 @@ static void crash_rounds(enum store_layout layout)
 TEST(a_killed_run_is_completed_by_the_next)
 {
 	crash_rounds(STORE_LAYOUT_OC);
+}
+
+TEST(a_killed_run_into_a_servers_store_is_completed_by_the_next)
+{
+	crash_rounds(STORE_LAYOUT_LINKED);
 }
 
 TEST(a_killed_run_onto_portable_media_is_completed_by_the_next)
