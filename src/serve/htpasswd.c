@@ -241,7 +241,9 @@ bool htpasswd_verify(const struct htpasswd *h, const char *entry, struct str pas
 	if (n > 0)
 		memcpy(cut, password.p, n);
 	cut[n] = '\0';
-	const char *got = crypt_r(cut, setting, work);
+	// Not crypt_r: sanitizers have one of their own in front, and the linker then sees no need
+	// for the library behind it.
+	const char *got = crypt_rn(cut, setting, work, (int)sizeof(*work));
 
 	// The hash proper: spare bits of the salt need not come back as they went in.
 	same = got && strlen(got) == BCRYPT_LENGTH &&
