@@ -22,7 +22,8 @@ static struct {
 	int fail_errno;
 	atomic_int fail_after; // so many of them still succeed
 	bool no_links, no_symlinks, no_colon;
-	long write_room; // bytes that may still be written; -1: any number
+	long write_room;   // bytes that may still be written; -1: any number
+	nlink_t links_max; // names that an inode may have; 0: the filesystem's limit
 } interpose = {.write_room = -1};
 
 static int interpose_call(const char *name)
@@ -74,6 +75,13 @@ int linkat(int from, const char *a, int to, const char *b, int flags)
 		return -1;
 	if (interpose.no_links) {
 		errno = EPERM;
+		return -1;
+	}
+	struct stat st;
+
+	if (interpose.links_max && fstatat(from, a, &st, 0) == 0 &&
+	    st.st_nlink >= interpose.links_max) {
+		errno = faccessat(to, b, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? EEXIST : EMLINK;
 		return -1;
 	}
 	return (int)syscall(SYS_linkat, from, a, to, b, flags);
