@@ -621,6 +621,7 @@ ROW(all_rows_the_access_log_has_a_line_for_every_request_without_its_query)
 	auto_answer struct answer b = ask_at(w, "HEAD", NULL, "/v2/");
 	auto_answer struct answer c = ask_at(w, "GET", NULL, "/v2/" REPO "/tags/list?n=0&secret=x");
 
+	CHECK(a.status == 200 && b.status == 200 && c.status == 200);
 	CHECK_STR(w->r.access.p, "- GET /v2/" REPO "/manifests/silent 200 0 34 whole\n"
 				 "- HEAD /v2/ 200 0 0 whole\n"
 				 "- GET /v2/" REPO "/tags/list 200 0 28 whole\n");

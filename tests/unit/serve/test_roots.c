@@ -210,6 +210,42 @@ TEST(the_same_tag_of_another_image_does_not_stand_in_for_a_damaged_one)
 	CHECK(e.kind != ERR_NOT_FOUND);
 }
 
+static void *ask_and_mark(void *arg)
+{
+	struct pair *p = arg;
+	auto_blob struct blob b = blob_new(1, 3000);
+	auto_free char *target = xasprintf("/v2/a/b/blobs/%s", b.d.digest.text);
+
+	for (unsigned i = 0; i < 200; i++) {
+		struct digest d;
+
+		ask_opt.slow = i % 2;
+		auto_answer struct answer a = ask(&p->r, "GET", target, NULL, NULL);
+
+		CHECK_INT(a.status, 200);
+		CHECK_INT(a.n, 3000);
+		digest_of(&d, DIGEST_SHA256, &i, sizeof(i));
+		roots_mark_bad(p->r.api->roots, 1, "a/b", i == 100 ? &b.d.digest : &d);
+	}
+	return NULL;
+}
+
+TEST(many_threads_may_pull_while_blobs_go_bad)
+{
+	auto_pair struct pair p;
+	auto_blob struct blob b = blob_new(1, 3000);
+	pthread_t threads[4];
+
+	pair_init(&p);
+	add_blob(p.dir[0], "a/b", &b);
+	add_blob(p.dir[1], "a/b", &b);
+	pair_open(&p);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		CHECK_INT(pthread_create(&threads[i], NULL, ask_and_mark, &p), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+}
+
 static void check_list(const struct strlist *l, const char *want)
 {
 	auto_buf struct buf got = BUF_INIT(BUF_TEXT_MAX);
