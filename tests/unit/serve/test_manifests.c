@@ -429,6 +429,39 @@ TEST(row5_a_push_that_dies_stores_nothing)
 	CHECK_INT(r.reg.api->manifest_bytes, 0);
 }
 
+enum { PUSHERS = 4, PUSHES = 20 };
+
+static void *push_manifests(void *arg)
+{
+	struct registry *r = arg;
+
+	for (int i = 0; i < PUSHES; i++) {
+		auto_answer struct answer a =
+			ask(r, "PUT", "/v2/a/manifests/v1", NULL, i % 2 ? SIMPLE : INDEX(""));
+		auto_answer struct answer b =
+			ask(r, "PUT", "/v2/a/manifests/v2", NULL, IMAGE(LAYER(ABSENT)));
+
+		CHECK_INT(a.status, 201);
+		CHECK_INT(b.status, 400);
+	}
+	return NULL;
+}
+
+TEST(row5_pushes_of_one_tag_at_once_all_succeed)
+{
+	auto_server struct server r;
+	pthread_t threads[PUSHERS];
+
+	server_with_config(&r, NULL);
+	for (int i = 0; i < PUSHERS; i++)
+		pthread_create(&threads[i], NULL, push_manifests, &r.reg);
+	for (int i = 0; i < PUSHERS; i++)
+		pthread_join(threads[i], NULL);
+	CHECK_INT(get(&r, "GET", "/v2/a/manifests/v1"), 200);
+	CHECK(strcmp(r.last.body, SIMPLE) == 0 || strcmp(r.last.body, INDEX("")) == 0);
+	CHECK_INT(r.reg.api->manifest_bytes, 0);
+}
+
 TEST(row5_a_tag_moves)
 {
 	auto_server struct server r;

@@ -405,6 +405,54 @@ TEST(row14_the_loser_of_two_racing_chunks_is_told_to_look_again)
 	reply_clear(&x.reply);
 }
 
+enum { PUSHERS = 4, CHUNKS = 50 };
+
+struct pusher {
+	pthread_t thread;
+	struct registry *r;
+	const char *at;
+	unsigned taken; // chunks
+};
+
+static void *push_chunks(void *arg)
+{
+	struct pusher *p = arg;
+
+	for (int i = 0; i < CHUNKS; i++) {
+		auto_answer struct answer a = ask(p->r, "PATCH", p->at, NULL, "12345");
+
+		CHECK(a.status == 202 || a.status == 416);
+		p->taken += a.status == 202;
+	}
+	return NULL;
+}
+
+TEST(row14_every_chunk_of_a_race_is_there_whole_or_refused)
+{
+	auto_server struct server r;
+	struct pusher pushers[PUSHERS];
+	unsigned taken = 0;
+
+	server_start(&r, NULL);
+	auto_free char *at = start(&r, "a");
+
+	for (int i = 0; i < PUSHERS; i++) {
+		pushers[i] = (struct pusher){.r = &r.reg, .at = at};
+		pthread_create(&pushers[i].thread, NULL, push_chunks, &pushers[i]);
+	}
+	for (int i = 0; i < PUSHERS; i++) {
+		pthread_join(pushers[i].thread, NULL);
+		taken += pushers[i].taken;
+	}
+	auto_buf struct buf all = BUF_INIT(BUF_TEXT_MAX);
+
+	for (unsigned i = 0; i < taken; i++)
+		buf_puts(&all, "12345");
+	CHECK(taken > 0);
+	CHECK_INT(get(&r, "PUT", "%s?digest=%s", at, digest_in(DIGEST_SHA256, buf_str(&all)).text),
+		  201);
+}
+
 TEST(row14_a_connection_that_dies_keeps_what_arrived)
 {
 	auto_server struct server r;
