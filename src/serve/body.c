@@ -61,7 +61,7 @@ void body_start(struct conn *c)
 	c->state = CONN_BODY;
 	c->since = c->thread->now;
 	c->window_bytes = 0;
-	c->hindered = false;
+	c->hindered = c->stalled;
 }
 
 // ---- The mailbox.
@@ -247,7 +247,7 @@ static enum fill fill(struct conn *c, struct slab *s)
 
 static void starve(struct conn *c)
 {
-	c->hindered = true;
+	c->hindered = c->stalled = true;
 	if (c->starving)
 		return;
 	c->starving = true;
@@ -282,7 +282,7 @@ static enum step encourage(struct conn *c)
 static enum step read_slab(struct conn *c, size_t *budget)
 {
 	if (!has_room(c->flow)) {
-		c->hindered = true;
+		c->hindered = c->stalled = true;
 		return STEP_WAIT;
 	}
 	struct slab *s = slab_try(c->thread->server->slabs);
@@ -322,6 +322,7 @@ enum step body_step(struct conn *c)
 {
 	size_t budget = BODY_TURN;
 
+	c->stalled = false;
 	if (!c->told && encourage(c) == STEP_WAIT)
 		return STEP_WAIT;
 	while (c->state == CONN_BODY) {

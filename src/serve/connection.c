@@ -85,7 +85,8 @@ static void flow_reset(struct flow *f)
 	f->x.state = NULL;
 	f->x.body_received = f->x.body_sent = 0;
 	f->conn = NULL;
-	f->known = f->was_broken = f->cut = f->dead = false;
+	f->known = f->was_broken = f->cut = false;
+	f->dead = false;
 	f->refusal = 0;
 	f->replaced = 0;
 	buf_clear(&f->out.head);
@@ -219,10 +220,12 @@ void conn_kill(struct conn *c)
 {
 	if (c->state == CONN_BODY)
 		body_break(c);
-	if (c->state == CONN_WORK)
-		c->dead = c->flow->dead = true;
-	else
+	if (c->state != CONN_WORK) {
 		conn_free(c);
+		return;
+	}
+	c->dead = true;
+	c->flow->dead = true;
 }
 
 // Our last word is out. Closing while bytes of the peer are unread would reset the connection, and

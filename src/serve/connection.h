@@ -174,7 +174,8 @@ struct conn {
 	bool close_after; // the answer in progress
 	bool told;        // 100 Continue was sent, or is not wanted
 	uint8_t told_at;  // bytes of it
-	bool hindered;    // in this window we, not the client, were slow
+	bool stalled;     // reading waits for the service or for memory, not for the client
+	bool hindered;    // that was so at some time of this window
 	unsigned turns;   // requests answered in this turn
 	struct in6_addr address;
 	uint64_t since; // what the limit of the state counts from

@@ -23,9 +23,10 @@ static void ctx_freep(SSL_CTX **ctx)
 // Records why the last call failed, in OpenSSL's words without their numbers.
 static int fail(struct err *e, const char *file)
 {
-	unsigned long code = ERR_peek_last_error();
-	const char *reason = ERR_GET_LIB(code) == ERR_LIB_SYS ? strerror(ERR_GET_REASON(code))
-							      : ERR_reason_error_string(code);
+	unsigned long first = ERR_peek_error();
+	const char *reason = ERR_SYSTEM_ERROR(first)
+				     ? strerror(ERR_GET_REASON(first))
+				     : ERR_reason_error_string(ERR_peek_last_error());
 
 	ERR_clear_error();
 	return err_set(e, ERR_INPUT, "'%s': %s", file, reason ? reason : "cannot be used");
