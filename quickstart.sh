@@ -15,7 +15,10 @@ servers=()
 
 finish() {
 	local status=$?
-	[ ${#servers[@]} -eq 0 ] || kill "${servers[@]}" 2>/dev/null || true
+	if [ ${#servers[@]} -gt 0 ]; then
+		kill "${servers[@]}" 2>/dev/null || true
+		wait "${servers[@]}" 2>/dev/null || true
+	fi
 	rm -rf "$work"
 	[ $status -eq 0 ] || printf '\nquickstart.sh: stopped with status %d\n' "$status" >&2
 }
@@ -74,6 +77,7 @@ free_port() {
 registry() { # NAME ARGUMENTS...
 	local log=$work/$1.log
 	shift
+	: >"$log"
 	ferry registry serve --access-log=none "$@" 2>"$log" &
 	servers+=($!)
 	until grep -q '^serving ' "$log"; do
@@ -118,7 +122,7 @@ registry place --listen=127.0.0.1:0 mirror
 place=$(sed -n 's|^serving .* on http://||p' place.log)
 printf '\n  $ ferry registry serve --listen=%s mirror &\n\n' "$place"
 sed 's/^/    /' place.log
-run ferry image mirror --insecure --dry-run "$place/openshift/release:$RELEASE" file://check
+run ferry image mirror --insecure "$place/openshift/release:$RELEASE" file://release --dir=pulled
 
-say 'That is all. The section above goes into install-config.yaml of the cluster to be installed.'
+say 'That is all. The section in step 4 goes into install-config.yaml of the cluster to be installed.'
 echo "   ./build/ferry --help and README.md say more."
