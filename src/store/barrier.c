@@ -8,8 +8,11 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 // Bytes that the machine has still to write, of all filesystems; 0 when nobody says.
 static uint64_t dirty_bytes(void)
@@ -46,7 +49,26 @@ static int sync_failed(struct store *s, const struct staged *it, struct err *e)
 	return err_space(s, it->size, what, e);
 }
 
-static int sync_item(struct store *s, const struct staged *it, struct err *e)
+// Filesystems whose syncfs makes everything durable; on others it may do nothing.
+static bool syncfs_is_enough(const struct store *s)
+{
+	enum { EXT4 = 0xef53, XFS = 0x58465342 };
+	struct statfs v;
+
+	return s->kind == STORE_LAYOUT_LINKED && fstatfs(s->state_fd, &v) == 0 &&
+	       (v.f_type == EXT4 || v.f_type == XFS || v.f_type == BTRFS_SUPER_MAGIC);
+}
+
+// WRITTEN: it is on the disk already if it could be written, and is asked for its error only. An
+// fdatasync would empty the disk's cache once more for each file.
+static int sync_fd(int fd, bool written)
+{
+	if (written && sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+		return 0;
+	return written && errno == EIO ? -1 : fdatasync(fd);
+}
+
+static int sync_item(struct store *s, const struct staged *it, bool written, struct err *e)
 {
 	for (unsigned i = 0; i < (it->pieces ? it->pieces : 1); i++) {
 		auto_free char *name = piece_name(it->file, it->pieces, i);
@@ -55,7 +77,7 @@ static int sync_item(struct store *s, const struct staged *it, struct err *e)
 				      : openat(s->state_fd, name,
 					       O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-		if ((!held && fd < 0) || fdatasync(held ? it->fd : fd) < 0)
+		if ((!held && fd < 0) || sync_fd(held ? it->fd : fd, written) < 0)
 			return sync_failed(s, it, e);
 	}
 	return 0;
@@ -96,16 +118,19 @@ static void expel(struct store *s, struct batch *b, struct waiter *w, const stru
 static int sync_data(struct store *s, struct batch *b, struct err *e)
 {
 	struct staged *next;
+	bool written = false;
 
 	// One pass for all of it; then each file is asked for its own error.
-	if (b->files >= STORE_SMALL_BATCH && !others_are_busy(s, b->bytes) &&
-	    syncfs(s->state_fd) < 0)
-		return err_space(s, b->bytes, "the batch", e);
+	if (b->files >= STORE_SMALL_BATCH && !others_are_busy(s, b->bytes)) {
+		if (syncfs(s->state_fd) < 0)
+			return err_space(s, b->bytes, "the batch", e);
+		written = syncfs_is_enough(s);
+	}
 	for (struct staged *it = b->first; it; it = next) {
 		struct waiter *w = it->waiter;
 
 		next = it->next;
-		if (!it->file || sync_item(s, it, e) == 0)
+		if (!it->file || sync_item(s, it, written, e) == 0)
 			continue;
 		if (!w)
 			return -1;
@@ -138,29 +163,43 @@ static int sync_folders(struct store *s, int root, struct strlist *paths, struct
 
 int barrier_sync_folders(struct store *s, int root, struct strlist *paths, struct err *e)
 {
+	struct strlist *again = &s->unsynced[root == s->state_fd];
+
 	strlist_sort(paths);
 	strlist_unique(paths);
 	if (sync_folders(s, root, paths, e) == 0)
 		return 0;
-	for (size_t i = 0; root == s->dir_fd && i < paths->n; i++)
-		strlist_add(&s->unsynced, paths->v[i]);
+	for (size_t i = 0; s->kind == STORE_LAYOUT_LINKED && i < paths->n; i++)
+		strlist_add(again, paths->v[i]);
 	return -1;
+}
+
+static bool any_unsynced(const struct store *s)
+{
+	return s->unsynced[0].n + s->unsynced[1].n > 0;
 }
 
 // What an earlier barrier could not make durable. Until that is done nothing new is promised, since
 // it may rest on those names.
 static int sync_again(struct store *s, struct err *e)
 {
-	auto_strlist struct strlist old = s->unsynced, paths = {0};
+	const int roots[] = {s->v2_fd, s->state_fd};
+	int r = 0;
 
-	s->unsynced = (struct strlist){0};
-	for (size_t i = 0; i < old.n; i++) {
-		auto_fd int fd = open_folder(s->dir_fd, old.v[i], false, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(roots); i++) {
+		auto_strlist struct strlist old = s->unsynced[i], paths = {0};
 
-		if (fd >= 0 || errno != ENOENT)
-			strlist_add(&paths, old.v[i]);
+		s->unsynced[i] = (struct strlist){0};
+		for (size_t k = 0; k < old.n; k++) {
+			auto_fd int fd = open_folder(roots[i], old.v[k], false, NULL);
+
+			if (fd >= 0 || errno != ENOENT)
+				strlist_add(&paths, old.v[k]);
+		}
+		if (paths.n > 0 && barrier_sync_folders(s, roots[i], &paths, e) < 0)
+			r = -1;
 	}
-	return paths.n > 0 ? barrier_sync_folders(s, s->dir_fd, &paths, e) : 0;
+	return r;
 }
 
 // ---- names
@@ -193,14 +232,14 @@ static int name_items(struct store *s, struct batch *b, struct err *e)
 {
 	if (s->layout->name_batch(s, b, e) == 0)
 		return 0;
-	if (s->unsynced.n > 0 || !b->waiters)
+	if (any_unsynced(s) || !b->waiters)
 		return -1;
 	// Somebody's name is impossible: the others shall not suffer from it.
 	for (struct waiter *w = b->waiters; w; w = w->next) {
 		if (w->failed || name_alone(s, b, w, e) == 0)
 			continue;
 		expel(s, b, w, e);
-		if (s->unsynced.n > 0)
+		if (any_unsynced(s))
 			return -1;
 	}
 	return b->unwaited > 0 ? name_alone(s, b, NULL, e) : 0;
@@ -217,6 +256,7 @@ static struct batch *take_batch(struct store *s)
 		b = s->naming = s->batch;
 		s->batch = batch_new();
 		s->barriers++;
+		s->waited = b->nwaiters;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return b;
@@ -274,6 +314,21 @@ int barrier_run(struct store *s, struct err *e)
 	return tell ? r : 0;
 }
 
+// As many as waited last time are likely to come again within a moment.
+static void let_others_join(struct store *s)
+{
+	uint64_t start = clock_us();
+	bool enough = false;
+
+	while (!enough && clock_us() - start < STORE_JOIN_US) {
+		pthread_mutex_lock(&s->lock);
+		enough = s->batch->nwaiters >= s->waited;
+		pthread_mutex_unlock(&s->lock);
+		if (!enough)
+			sched_yield();
+	}
+}
+
 // One of those who wait runs the barrier; the others go on together when it is over.
 int barrier_wait(struct store *s, struct waiter *w, struct err *e)
 {
@@ -287,6 +342,7 @@ int barrier_wait(struct store *s, struct waiter *w, struct err *e)
 		}
 		s->leading = true;
 		pthread_mutex_unlock(&s->lock);
+		let_others_join(s);
 		pthread_mutex_lock(&s->flush_lock);
 		if (barrier_run(s, &theirs) < 0)
 			trace("store", "barrier: %s", theirs.text);

@@ -30,6 +30,7 @@ enum {
 #define STORE_PIECE_BYTES   ((uint64_t)UINT32_MAX)
 #define STORE_BARRIER_BYTES ((uint64_t)256 << 20)
 #define STORE_BARRIER_US    ((uint64_t)2000000)
+#define STORE_JOIN_US       ((uint64_t)300)
 // Unwritten data of others from which on syncfs would wait too long.
 #define STORE_BUSY_BYTES    ((uint64_t)256 << 20)
 
@@ -135,9 +136,9 @@ struct staged {
 struct batch {
 	struct staged *first, **last;
 	struct staged *failed;  // taken out of the list
-	struct waiter *waiters; // of all of it, but
-	size_t unwaited;        // these items
-	struct map names;       // "b REPO DIGEST", "m REPO DIGEST", "t REPO TAG", "d DIGEST"
+	struct waiter *waiters; // of all of it, but for `unwaited` items
+	size_t nwaiters, unwaited;
+	struct map names; // "b REPO DIGEST", "m REPO DIGEST", "t REPO TAG", "d DIGEST"
 	uint64_t bytes, since_us;
 	size_t items, files, held;
 };
@@ -300,8 +301,10 @@ struct store {
 	struct map verdicts;    // what was hashed in this run
 	struct err failed;      // of a barrier: nothing can be put any more
 	uint64_t barriers;      // so many have been run
+	size_t waited;          // for the last of them
 
-	struct strlist unsynced; // under flush_lock: folders whose names may not be durable
+	// Under flush_lock: folders of v2 and of the state folder whose names may not be durable.
+	struct strlist unsynced[2];
 	struct uploads *uploads; // under lock; made by its first user
 	int64_t clock_shift;     // tests change it
 

@@ -49,8 +49,8 @@ static void removal_release(struct removal *r)
 // NAME goes from folder SUB. ERR_NOT_FOUND when it is not there.
 static int take_away(struct removal *r, const char *sub, const char *name, struct err *e)
 {
-	auto_free char *path = xasprintf("v2/%s/%s", r->repo, sub);
-	auto_fd int dir = open_folder(r->s->dir_fd, path, false, NULL);
+	auto_free char *path = xasprintf("%s/%s", r->repo, sub);
+	auto_fd int dir = open_folder(r->s->v2_fd, path, false, NULL);
 
 	if (dir >= 0 && unlinkat(dir, name, 0) == 0) {
 		strlist_add(&r->touched, path);
@@ -60,7 +60,7 @@ static int take_away(struct removal *r, const char *sub, const char *name, struc
 		return err_set(e, ERR_NOT_FOUND,
 			       "unknown blob: '%s' is not in '%s' (repository '%s')", name,
 			       r->s->dir, r->repo);
-	return err_os(e, ERR_IO, "cannot remove '%s' from '%s/%s'", name, r->s->dir, path);
+	return err_os(e, ERR_IO, "cannot remove '%s' from '%s/v2/%s'", name, r->s->dir, path);
 }
 
 static int take_away_if_there(struct removal *r, const char *sub, const char *name, struct err *e)
@@ -70,7 +70,7 @@ static int take_away_if_there(struct removal *r, const char *sub, const char *na
 
 static int make_durable(struct removal *r, struct err *e)
 {
-	if (r->touched.n > 0 && barrier_sync_folders(r->s, r->s->dir_fd, &r->touched, e) < 0)
+	if (r->touched.n > 0 && barrier_sync_folders(r->s, r->s->v2_fd, &r->touched, e) < 0)
 		return -1;
 	strlist_release(&r->touched);
 	r->touched = (struct strlist){0};

@@ -161,6 +161,7 @@ void stage_for(struct store *s, struct waiter *w, struct staged **items, size_t 
 	}
 	w->next = s->batch->waiters;
 	s->batch->waiters = w;
+	s->batch->nwaiters++;
 	pthread_mutex_unlock(&s->lock);
 }
 

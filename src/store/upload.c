@@ -106,7 +106,8 @@ static void known_remove(struct uploads *u, const char *id)
 
 void uploads_release(struct store *s)
 {
-	strlist_release(&s->unsynced);
+	for (size_t i = 0; i < ARRAY_SIZE(s->unsynced); i++)
+		strlist_release(&s->unsynced[i]);
 	if (!s->uploads)
 		return;
 	for (size_t i = 0; i < s->uploads->known.n; i++)
