@@ -62,35 +62,34 @@ ssize_t store_file_pread(const struct store_file *f, void *buf, size_t n, uint64
 
 // ---- opening
 
-// 0 and *ret_fd; WOULD_WAIT; -1 with errno.
-static int open_cached(int root, const char *path, int *ret_fd)
+// -1 with errno.
+static long open_fast(int root, const char *path, enum store_patience p)
 {
 	struct open_how how = {
 		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOATIME,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS |
+			   (p == STORE_NO_WAIT ? RESOLVE_CACHED : 0),
 	};
 	long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
 
-	if (fd < 0 && errno == EPERM) { // not our file
-		how.flags &= ~(uint64_t)O_NOATIME;
-		fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
-	}
-	if (fd < 0)
-		return errno == ENOENT ? -1 : WOULD_WAIT;
-	*ret_fd = (int)fd;
-	return 0;
+	if (fd >= 0 || errno != EPERM)
+		return fd;
+	how.flags &= ~(uint64_t)O_NOATIME; // not our file
+	return syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
+// 0 and *ret_fd; WOULD_WAIT; -1 with errno.
 static int open_path(int root, const char *path, enum store_patience p, int *ret_fd)
 {
-	if (p == STORE_NO_WAIT)
-		return open_cached(root, path, ret_fd);
-	int fd = open_beneath(root, path);
+	long fd = open_fast(root, path, p);
 
+	if (fd < 0 && p == STORE_NO_WAIT)
+		return errno == ENOENT ? -1 : WOULD_WAIT;
+	if (fd < 0 && errno != ENOENT)
+		fd = open_beneath(root, path); // which can do without openat2
 	if (fd < 0)
 		return -1;
-	keep_atime(fd);
-	*ret_fd = fd;
+	*ret_fd = (int)fd;
 	return 0;
 }
 

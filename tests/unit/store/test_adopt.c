@@ -289,8 +289,7 @@ TEST(files_of_other_users_are_copied)
 	ino_t before = stat_of(first).st_ino;
 
 	run("chown 1234 '%s' '%s/v2/c/blobs/%s'", first, o.dir, o.blob.d.digest.text);
-	auto_free char *notice = adopt(o.dir);
-
+	free(adopt(o.dir));
 	CHECK(stat_of(first).st_ino != before);
 	CHECK_INT(stat_of(pool).st_uid, 0);
 	check_linked(&o);
