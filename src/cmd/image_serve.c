@@ -58,9 +58,8 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 	(void)argv;
 	if (argc > 0)
 		return err_set(e, ERR_USAGE, "image serve takes no arguments: use --dir");
-	if (!*o->listen)
-		return err_set(e, ERR_USAGE, "must specify an address to listen on");
-	if (check_dir(o->dir, e) < 0 || serve_check_tls(o->tls_crt, o->tls_key, e) < 0)
+	if (serve_check_listen(o->listen, e) < 0 || check_dir(o->dir, e) < 0 ||
+	    serve_check_tls(o->tls_crt, o->tls_key, e) < 0)
 		return -1;
 	struct serve_request r = {
 		.roots = &o->dir,

@@ -20,7 +20,8 @@ enum {
 	UPLOADS = 256,
 	IDLE_SECONDS = 75,
 	STOP_SECONDS = 30,
-	LIMIT_MAX = 1000000
+	LIMIT_MAX = 1000000,
+	THREADS_MAX = 64
 };
 
 #define AT(member) offsetof(struct options, member)
@@ -149,20 +150,20 @@ static int check_limits(const struct options *o, struct err *e)
 {
 	const struct {
 		const char *name;
-		int value, least;
+		int value, least, most;
 	} limits[] = {
-		{"max-connections", o->max_connections, 1},
-		{"max-connections-per-address", o->max_connections_per_address, 1},
-		{"max-uploads", o->max_uploads, 1},
-		{"idle-timeout", o->idle_timeout, 1},
-		{"shutdown-timeout", o->stop_timeout, 1},
-		{"threads", o->threads, 0},
+		{"max-connections", o->max_connections, 1, LIMIT_MAX},
+		{"max-connections-per-address", o->max_connections_per_address, 1, LIMIT_MAX},
+		{"max-uploads", o->max_uploads, 1, LIMIT_MAX},
+		{"idle-timeout", o->idle_timeout, 1, LIMIT_MAX},
+		{"shutdown-timeout", o->stop_timeout, 1, LIMIT_MAX},
+		{"threads", o->threads, 0, THREADS_MAX},
 	};
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++)
-		if (limits[i].value < limits[i].least || limits[i].value > LIMIT_MAX)
+		if (limits[i].value < limits[i].least || limits[i].value > limits[i].most)
 			return err_set(e, ERR_USAGE, "--%s must be between %d and %d",
-				       limits[i].name, limits[i].least, LIMIT_MAX);
+				       limits[i].name, limits[i].least, limits[i].most);
 	return 0;
 }
 
@@ -248,9 +249,9 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 	const struct options *o = options;
 	enum auth_mode mode = AUTH_NONE;
 
-	if (check_what(o, argc, e) < 0 || serve_check_tls(o->tls_crt, o->tls_key, e) < 0 ||
-	    parse_auth(o, &mode, e) < 0 || check_auth(o, mode, e) < 0 ||
-	    check_open(o, mode, e) < 0 || check_limits(o, e) < 0)
+	if (check_what(o, argc, e) < 0 || serve_check_listen(o->listen, e) < 0 ||
+	    serve_check_tls(o->tls_crt, o->tls_key, e) < 0 || parse_auth(o, &mode, e) < 0 ||
+	    check_auth(o, mode, e) < 0 || check_open(o, mode, e) < 0 || check_limits(o, e) < 0)
 		return -1;
 	struct serve_request r = {
 		.dir = o->dir,

@@ -52,6 +52,20 @@ static int64_t wall_clock(void)
 
 // ---- small questions
 
+int serve_check_listen(const char *listen, struct err *e)
+{
+	const char *colon = strrchr(listen, ':');
+	uint64_t port;
+
+	if (!*listen)
+		return err_set(e, ERR_USAGE, "must specify an address to listen on");
+	if (colon && str_u64(str_of(colon + 1), UINT16_MAX, &port) &&
+	    (!memchr(listen, ':', (size_t)(colon - listen)) || colon[-1] == ']'))
+		return 0;
+	return err_set(e, ERR_USAGE, "--listen must be HOST:PORT, :PORT or [IPV6]:PORT, not '%s'",
+		       listen);
+}
+
 bool serve_is_loopback(const char *listen)
 {
 	const char *colon = strrchr(listen, ':');

@@ -33,6 +33,8 @@ struct serve_request {
 // Returns when the server was told to stop and did.
 int serve_run(const struct cmd_io *io, const struct serve_request *r, struct err *e) must_check;
 
+// LISTEN is HOST:PORT; HOST may be empty, and IPv6 addresses stand in brackets.
+int serve_check_listen(const char *listen, struct err *e) must_check;
 // Only programs on this machine reach LISTEN ("127.0.0.1:5000", "[::1]:0", "localhost:5000").
 bool serve_is_loopback(const char *listen);
 // HOST:PORT as somebody elsewhere would type it: the machine's name for "all addresses".

@@ -289,12 +289,19 @@ def sighup_takes_new_certificates_and_users_and_keeps_connections():
 @test
 def the_access_log_can_go_to_a_file_that_is_rotated():
     source = corpus.Tree("tree")
-    source.image("app", [source.layer([("a", b"a" * 100, 0o644)])], "v1")
+    large = source.blob(os.urandom(32 << 20))
+    source.image("app", [large], "v1")
     ours = FerryRegistry(roots=["tree"], arguments=["--access-log=access.log"])
     lines = lambda: open("access.log").read()
     ours.get("/v2/app/manifests/v1?secret=1")
     wait_for(lambda: "/v2/app/manifests/v1 200" in lines(), "the line")
     check("secret" not in lines(), "no query strings", lines())
+    with contextlib.closing(ours.connection()) as c:
+        c.request("GET", "/v2/app/blobs/" + large[0], headers={"User-Agent": "rude \"one\""})
+        c.getresponse().read(1 << 16)
+    wait_for(lambda: large[0] in lines(), "the line of a client that went away")
+    check_match(r'(?m)^\S+Z 127\.0\.0\.1 - GET /v2/app/blobs/%s 200 0 \d+ \S+ms "rude \\"one\\"" broken$' % large[0],
+                lines(), "the access log")
     os.rename("access.log", "access.log.1")
     ours.signal(signal.SIGHUP)
     wait_for(lambda: os.path.exists("access.log"), "a new file")

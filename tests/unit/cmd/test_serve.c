@@ -96,6 +96,15 @@ static const struct {
 	 "error: listening on '192.0.2.1:5000' without authentication would let anyone pull\n"
 	 "hint: choose --htpasswd FILE (a password for everything), --htpasswd FILE "
 	 "--anonymous-pull (for pushes only), or --insecure-open\n"},
+	{{SERVE, "--dir=s", "--listen=5000"},
+	 "error: --listen must be HOST:PORT, :PORT or [IPV6]:PORT, not '5000'\n"},
+	{{SERVE, "--dir=s", "--listen=::1:5000"},
+	 "error: --listen must be HOST:PORT, :PORT or [IPV6]:PORT, not '::1:5000'\n"},
+	{{SERVE, "--dir=s", "--listen=localhost:65536"},
+	 "error: --listen must be HOST:PORT, :PORT or [IPV6]:PORT, not 'localhost:65536'\n"},
+	{{SERVE, "--dir=s", "--listen=localhost:"},
+	 "error: --listen must be HOST:PORT, :PORT or [IPV6]:PORT, not 'localhost:'\n"},
+	{{SERVE, "--dir=s", "--threads=65"}, "error: --threads must be between 0 and 64\n"},
 	{{SERVE, "--dir=s", "--max-connections=0"},
 	 "error: --max-connections must be between 1 and 1000000\n"},
 	{{SERVE, "--dir=s", "--shutdown-timeout=-1"},
