@@ -41,8 +41,9 @@ struct route {
 	struct digest digest; // BLOB, REFERRERS, MANIFEST by digest
 };
 
-// 0, or the HTTP status of the refusal with the registry's error code in *ret_code and a text in
-// *e: 400 NAME_INVALID, DIGEST_INVALID, MANIFEST_INVALID (a bad tag).
+// 0 (an unknown path is no refusal), or the HTTP status of the refusal with the registry's error
+// code in *ret_code and a text in *e: 400 NAME_INVALID, DIGEST_INVALID, MANIFEST_INVALID (a bad
+// tag).
 int route_parse(struct route *ret, struct str path, const char **ret_code, struct err *e)
 	must_check;
 

@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REQUESTS_MAX = 16 };
+enum { REQUESTS_MAX = 16, BYTE_BY_BYTE_MAX = 1024 };
 
 // The bytes that came and were not used yet, those that are still to come, and what was read.
 struct connection {
 	const char *next;
 	size_t left;
-	uint64_t seed; // of the sizes of pieces; 0: all at once
+	uint64_t seed; // of the sizes of pieces; 0: all at once, 1: byte by byte
 	struct buf in;
 	struct buf log;
 };
@@ -34,9 +34,9 @@ static uint64_t random_below(uint64_t *seed, uint64_t n)
 // Many small pieces, and some large ones.
 static size_t piece_size(struct connection *c)
 {
-	size_t n = c->left;
+	size_t n = c->seed == 1 ? 1 : c->left;
 
-	if (c->seed) {
+	if (c->seed > 1) {
 		uint64_t largest = UINT64_C(1) << random_below(&c->seed, 13);
 
 		n = 1 + (size_t)random_below(&c->seed, largest);
@@ -231,6 +231,8 @@ static void read_route(struct connection *c, struct str path)
 		buf_printf(&c->log, "no route: %s %s\n", code, e.text);
 		return;
 	}
+	assert(!memmem(path.p, path.n, "%2f", 3) && !memmem(path.p, path.n, "%2F", 3));
+	assert(!memmem(path.p, path.n, "/../", 4) && !memmem(path.p, path.n, "%00", 3));
 	check_route(&r);
 	buf_printf(&c->log, "route %d '%s' '%s' '%s'\n", r.endpoint, r.repo, r.tag, r.digest.text);
 }
@@ -263,10 +265,20 @@ static void check_inside(struct str s, const char *head, size_t n)
 	assert(s.p >= head && s.p + s.n <= head + n);
 }
 
+// CR and LF only together: nobody sees other lines than we do.
+static void check_line_ends(const char *head, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		assert(head[i] != '\n' || (i > 0 && head[i - 1] == '\r'));
+		assert(head[i] != '\r' || (i + 1 < n && head[i + 1] == '\n'));
+	}
+}
+
 static void check_head(const struct request *r, const char *head, size_t n)
 {
 	const char *start = head[0] == '\r' ? head + 2 : head;
 
+	check_line_ends(head, n);
 	assert(n <= REQUEST_HEAD_MAX && r->nheaders <= REQUEST_HEADERS_MAX);
 	// The first empty line ends it.
 	assert(memmem(start, n - (size_t)(start - head), "\r\n\r\n", 4) == head + n - 4);
@@ -383,8 +395,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2)
 		return 0;
+	uint64_t seed = 2 + data[0] + 256U * data[1];
+
+	if (data[1] == 0 && size <= BYTE_BY_BYTE_MAX)
+		seed = 1;
 	read_all(&whole, data + 2, size - 2, 0);
-	read_all(&pieces, data + 2, size - 2, 1 + data[0] + 256U * data[1]);
+	read_all(&pieces, data + 2, size - 2, seed);
 	assert(str_eq(buf_str(&whole.log), buf_str(&pieces.log)));
 	buf_free(&whole.in);
 	buf_free(&whole.log);
