@@ -232,13 +232,9 @@ static void snapshot_release(struct lists *l, struct snapshot *s)
 	pthread_mutex_unlock(&l->lock);
 }
 
-// Whoever may ask for the catalog is shown what their rights are, not what this token is good for:
-// one for the catalog is good for no repository.
 static bool may_pull(struct call *c, const char *repo)
 {
-	static const struct exchange without_token;
-
-	return auth_allows(c->api->cfg.auth, c->user, &without_token, repo, AUTH_PULL);
+	return auth_allows(c->api->cfg.auth, c->user, c->x, repo, AUTH_PULL);
 }
 
 static void answer_catalog(struct call *c, const struct strlist *names, const struct page *page)
@@ -349,14 +345,14 @@ static int put_annotation(void *arg, const struct json *member, struct err *e)
 	return 0;
 }
 
-// Spec: "Listing Referrers": the manifest's own type, else that of its configuration; an index
-// without one has none.
+// Spec: "Listing Referrers": the manifest's own type, else that of its configuration. An index has
+// no configuration, and so may have none.
 static const char *artifact_type(const struct json *root)
 {
-	struct json config = json_member(root, "config"), list = json_member(root, "manifests");
+	struct json config = json_member(root, "config");
 	const char *own = text_member(root, "artifactType");
 
-	return *own || json_exists(&list) ? own : text_member(&config, "mediaType");
+	return *own ? own : text_member(&config, "mediaType");
 }
 
 static void put_descriptor(struct buf *out, struct str bytes, const char *digest,

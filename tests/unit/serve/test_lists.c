@@ -582,6 +582,7 @@ TEST(many_referrers_come_in_pages)
 			entries++;
 		pages++;
 		snprintf(target, sizeof(target), "%s", next_of(&a));
+		CHECK(!*target || ends_with(target, "&artifactType=application%2Fa%2Bb"));
 	}
 	CHECK_INT(pages, 2);
 	CHECK_INT(entries, 5);
