@@ -9,7 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 // Linux 6.5, the same on all machines
+#endif
 
 enum {
 	PROBE_WINDOW = 1024 * 1024,
@@ -82,14 +87,38 @@ ssize_t cold_read(const struct store_file *file, void *buf, size_t n, uint64_t o
 	return r;
 }
 
+// The same question for filesystems that cannot be read from without waiting (tmpfs, exFAT).
+// Kernels that are old, or find that it is not for us to ask, say no.
+static bool is_cached(const struct store_file *file, uint64_t offset, uint64_t n)
+{
+	struct {
+		uint64_t cached, dirty, writeback, evicted, recently_evicted;
+	} stat;
+	struct {
+		uint64_t offset, n;
+	} range;
+	uint64_t room, page = (uint64_t)sysconf(_SC_PAGESIZE);
+	int fd = file_at(file, offset, &range.offset, &room);
+
+	if (fd < 0)
+		return false;
+	range.n = n < room ? n : room;
+	return syscall(SYS_cachestat, fd, &range, &stat, 0) == 0 &&
+	       stat.cached >= (range.offset + range.n - 1) / page - range.offset / page + 1;
+}
+
 uint64_t cold_probe(const struct store_file *file, uint64_t offset)
 {
 	uint64_t window = file->size - offset < PROBE_WINDOW ? file->size - offset : PROBE_WINDOW;
 	char byte;
 
-	for (uint64_t at = 0; at < window; at += PROBE_EVERY)
-		if (cold_read(file, &byte, 1, offset + at) != 1)
+	for (uint64_t at = 0; at < window; at += PROBE_EVERY) {
+		uint64_t n = window - at < PROBE_EVERY ? window - at : PROBE_EVERY;
+
+		if (cold_read(file, &byte, 1, offset + at) != 1 &&
+		    (errno != EOPNOTSUPP || !is_cached(file, offset + at, n)))
 			return at;
+	}
 	return window;
 }
 

@@ -180,7 +180,8 @@ int listen_on(struct listener_set *ret, const char *listen, unsigned threads, st
 		return err_set(e, ERR_IO, "cannot listen on %s: %s", listen, gai_strerror(r));
 	r = bind_all(&l, list, !host);
 	freeaddrinfo(list);
-	if (r < 0 && !host && errno == EAFNOSUPPORT) { // a host without IPv6
+	if (r < 0 && hints.ai_family == AF_INET6 && errno != EADDRINUSE &&
+	    errno != EACCES) { // a host without IPv6
 		auto_free char *v4 = xasprintf("0.0.0.0:%s", port);
 
 		return listen_on(ret, v4, threads, e);

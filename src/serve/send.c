@@ -212,29 +212,41 @@ static enum step unreadable(struct conn *c, uint64_t offset, int os)
 	return STEP_WAIT;
 }
 
+// Looks how much from OFFSET on is in memory.
+static bool find_warm(struct flow *f, uint64_t offset)
+{
+	uint64_t n = cold_probe(&f->x.reply.file, offset);
+
+	f->out.warm_from = offset;
+	f->out.warm_until = offset + n;
+	return n > 0;
+}
+
+static ssize_t checked(ssize_t r)
+{
+	if (r == 0)
+		errno = EIO; // the file has become shorter
+	return r > 0 ? r : -1;
+}
+
 // Bytes of a part of the file, from memory. 0: the rest must be read in. -1 with errno.
 static ssize_t read_part(struct flow *f, void *buf, struct part p, bool may_wait)
 {
 	struct cursor *out = &f->out;
 	const struct store_file *file = &f->x.reply.file;
-	ssize_t r;
 
-	if (may_wait) {
-		r = store_file_pread(file, buf, (size_t)p.n, p.offset);
-	} else if (is_warm(out, p.offset)) {
-		uint64_t room = out->warm_until - p.offset;
-
-		r = store_file_pread(file, buf, (size_t)(room < p.n ? room : p.n), p.offset);
-	} else {
-		r = cold_read(file, buf, (size_t)p.n, p.offset);
-		if (r < 0 && (errno == EAGAIN || errno == EOPNOTSUPP))
+	if (!may_wait && !is_warm(out, p.offset)) {
+		ssize_t r = cold_read(file, buf, (size_t)p.n, p.offset);
+		if (r < 0 && errno == EAGAIN)
+			return 0;
+		if (r >= 0 || errno != EOPNOTSUPP)
+			return checked(r);
+		if (!find_warm(f, p.offset))
 			return 0;
 	}
-	if (r > 0)
-		return r;
-	if (r == 0)
-		errno = EIO; // the file has become shorter
-	return -1;
+	if (!may_wait && out->warm_until - p.offset < p.n)
+		p.n = out->warm_until - p.offset;
+	return checked(store_file_pread(file, buf, (size_t)p.n, p.offset));
 }
 
 // Copies up to N of the bytes that are next into BUF. EXACTLY: these very bytes were offered
@@ -334,14 +346,8 @@ static enum step send_file(struct conn *c, struct part p)
 
 	if (fd < 0)
 		return unreadable(c, p.offset, EIO);
-	if (!is_warm(&f->out, p.offset)) {
-		uint64_t warm = cold_probe(file, p.offset);
-
-		if (warm == 0)
-			return read_in(c, p);
-		f->out.warm_from = p.offset;
-		f->out.warm_until = p.offset + warm;
-	}
+	if (!is_warm(&f->out, p.offset) && !find_warm(f, p.offset))
+		return read_in(c, p);
 	uint64_t n = f->out.warm_until - p.offset;
 
 	n = n < p.n ? n : p.n;

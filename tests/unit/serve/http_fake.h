@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -29,7 +30,7 @@ static struct fake {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool open; // the gate that /gate waits for
-	int file, truncated;
+	int file, truncated, memory;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static unsigned char fake_byte(uint64_t offset)
@@ -124,9 +125,11 @@ static bool fake_quick(void *arg, struct exchange *x)
 		fake_text(x, 200, x->request.peer);
 	} else if (fake_is(x, "/nothing")) {
 		r->status = 204;
-	} else if (fake_is(x, "/file") || fake_is(x, "/truncated")) {
+	} else if (fake_is(x, "/file") || fake_is(x, "/truncated") || fake_is(x, "/memory")) {
 		r->status = 200;
-		fake_set_file(r, fake_is(x, "/file") ? fake.file : fake.truncated);
+		fake_set_file(r, fake_is(x, "/file")        ? fake.file
+				 : fake_is(x, "/truncated") ? fake.truncated
+							    : fake.memory);
 		reply_add_file(r, 0, FAKE_FILE_SIZE);
 	} else if (fake_is(x, "/pieces")) {
 		fake_pieces(r);
@@ -224,13 +227,19 @@ static const struct service fake_service = {.quick = fake_quick,
 					    .unreadable = fake_unreadable,
 					    .done = fake_done};
 
-static int fake_make_file(size_t n)
+static int fake_temporary(void)
 {
 	char name[] = "/tmp/ferry-http-XXXXXX";
 	int fd = mkstemp(name);
-	auto_free unsigned char *data = xmalloc(n);
 
 	unlink(name);
+	return fd;
+}
+
+static int fake_fill(int fd, size_t n)
+{
+	auto_free unsigned char *data = xmalloc(n);
+
 	for (size_t i = 0; i < n; i++)
 		data[i] = fake_byte(i);
 	if (write(fd, data, n) != (ssize_t)n)
@@ -255,8 +264,9 @@ static struct server *fake_server(const struct server_tuning *t, struct server_c
 		cfg->threads = 2;
 	server_tuning_from(&tuning, &none);
 	if (fake.file == 0) {
-		fake.file = fake_make_file(FAKE_FILE_SIZE);
-		fake.truncated = fake_make_file(FAKE_FILE_SIZE / 2);
+		fake.file = fake_fill(fake_temporary(), FAKE_FILE_SIZE);
+		fake.truncated = fake_fill(fake_temporary(), FAKE_FILE_SIZE / 2);
+		fake.memory = fake_fill(memfd_create("fake", MFD_CLOEXEC), FAKE_FILE_SIZE);
 	}
 	fake.quick = fake.begun = fake.ended = fake.broken = fake.done = 0;
 	fake.complete = fake.unreadable = 0;

@@ -118,17 +118,52 @@ TEST(a_file_arrives_as_it_is)
 	CHECK(fake_wait(&fake.complete, 3));
 }
 
-TEST(a_file_that_is_not_in_memory_is_read_in)
+TEST(a_file_of_a_filesystem_that_cannot_be_read_without_waiting_arrives)
 {
 	auto_of(server_stop) struct server *s = fake_server(NULL, NULL);
 	auto_fd int fd = client(s);
-
-	fdatasync(fake.file);
-	posix_fadvise(fake.file, 0, 0, POSIX_FADV_DONTNEED);
-	auto_answer struct answer a = ask(fd, GET("/file"));
+	auto_answer struct answer a = ask(fd, GET("/memory"));
 
 	CHECK_INT(a.n, FAKE_FILE_SIZE);
 	CHECK(is_pattern(a.body, 0, a.n));
+}
+
+// As the kernel sees it; the tests' file is dropped from its memory by that.
+static bool in_memory(int fd)
+{
+	struct store_file file = {
+		.size = FAKE_FILE_SIZE, .n = 1, .fds = &fd, .sizes = &(uint64_t){FAKE_FILE_SIZE}};
+
+	return cold_probe(&file, 0) > 0;
+}
+
+static void drop_from_memory(int fd)
+{
+	fdatasync(fd);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+TEST(files_that_are_not_in_memory_are_read_in_one_after_the_other)
+{
+	struct server_tuning t = fake_tuning();
+
+	t.cold_files = 1;
+	auto_of(server_stop) struct server *s = fake_server(&t, NULL);
+	int fds[12];
+
+	drop_from_memory(fake.file);
+	CHECK(!in_memory(fake.file));
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = client(s);
+		say(fds[i], GET("/file"));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		auto_answer struct answer a = hear(fds[i]);
+
+		CHECK(a.n == FAKE_FILE_SIZE && is_pattern(a.body, 0, a.n));
+		close(fds[i]);
+	}
+	CHECK(in_memory(fake.file));
 }
 
 TEST(pieces_come_in_order)
