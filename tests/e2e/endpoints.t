@@ -718,6 +718,36 @@ def row_14_the_loser_of_a_race_and_a_connection_that_dies_pushing_a_blob_in_chun
 
 
 @test
+def rows_14_to_17_a_session_belongs_to_who_started_it():
+    registry = FerryRegistry("store", users=[("ann", "secret"), ("bob", "sesame")])
+    ann, bob = Wire(registry, basic("ann", "secret")), Wire(registry, basic("bob", "sesame"))
+    at = ann.start("a")
+    ann.works(202, "PATCH", at, b"12345")
+    for method in ("PATCH", "PUT", "GET", "DELETE"):
+        bob.fails(404, "BLOB_UPLOAD_UNKNOWN", method, with_digest(at, digest("sha256", b"12345")), b"")
+    ann.works(201, "PUT", with_digest(at, digest("sha256", b"12345")))
+
+
+@test
+def rows_11_to_15_a_disk_that_fills_up_is_503_and_free_again():
+    os.mkdir("disk")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", "disk"], stderr=subprocess.DEVNULL).returncode:
+        raise Skip("no filesystem can be mounted")
+    at_end_of_scenario(subprocess.run, ["umount", "-l", os.path.abspath("disk")])
+    registry = FerryRegistry("disk/store", arguments=["--disk-reserve=0"], name="full")
+    wire, data = Wire(registry), os.urandom(20 << 20)
+    at = wire.start("a")
+    # With a length it is known before; in chunks it is noticed when it happens.
+    a = wire.fails(503, "TOOMANYREQUESTS", "PATCH", at, data)
+    check(a["Retry-After"], "Retry-After")
+    a = wire.fails(503, "TOOMANYREQUESTS", "PATCH", at, data, True)
+    check(a["Retry-After"], "Retry-After")
+    wire.fails(404, "BLOB_UPLOAD_UNKNOWN", "GET", at)
+    check_equal(os.listdir("disk/store/.store/up"), [], "the disk is free again")
+    wire.push_blob("a", data[:8 << 20])
+
+
+@test
 def row_15_the_end_of_a_session_post_then_put():
     wire = writable()
     for algo in ALGOS:

@@ -341,6 +341,9 @@ TEST(row5_a_hostile_manifest_cannot_make_the_answer_huge)
 		entries++;
 	CHECK_INT(entries, 101);
 	CHECK(strstr(r.last.body, "8900 more"));
+	auto_free char *last = xasprintf("sha256:%064x is not", 99);
+
+	CHECK(strstr(r.last.body, last));
 	CHECK(r.last.n < 32768);
 }
 
