@@ -60,7 +60,8 @@ static inline int request(struct server *s, const struct ask *a)
 		xasprintf("%s%s", a->chunked ? "Transfer-Encoding: chunked\n" : "",
 			  a->headers ? a->headers : "");
 
-	memcpy(padded, a->body.p ? a->body.p : "", a->body.n);
+	if (a->body.n > 0)
+		memcpy(padded, a->body.p, a->body.n);
 	if (a->body.n > 1 << 20)
 		ask_opt.piece = 1 << 18;
 	ask_opt.breaks = a->promised > 0;
