@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ferry's own registry with ferry's own mirror commands: to it, from it, between two, through folders."""
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -334,6 +335,28 @@ def sigterm_lets_a_pull_finish():
 
 
 @test
+def sigterm_lets_a_push_finish():
+    ours = FerryRegistry("ours")
+    data = os.urandom(4 << 20)
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    location = ours.ask("POST", "/v2/app/blobs/uploads/")[2]["Location"]
+    with contextlib.closing(ours.connection()) as c:
+        c.putrequest("PUT", location + ("&" if "?" in location else "?") + "digest=" + digest)
+        c.putheader("Content-Length", str(len(data)))
+        c.endheaders()
+        c.send(data[:1 << 20])
+        ours.signal(signal.SIGTERM)
+        wait_for(lambda: not listening(ours.port), "the listener to close")
+        c.send(data[1 << 20:])
+        r = c.getresponse()
+        check_equal((r.status, r.headers["Docker-Content-Digest"]), (201, digest), "the push")
+        check_equal(r.headers["Connection"], "close", "the connection is over")
+    check_equal(ours.process.wait(30), 0, "then the server ends, exit status")
+    ours.begin()
+    check_equal(ours.get("/v2/app/blobs/" + digest)[1] == data, True, "the blob is there after a restart")
+
+
+@test
 def a_second_signal_does_not_wait():
     tree = corpus.Tree("tree")
     digest, size = tree.blob(os.urandom(48 << 20))
@@ -347,6 +370,107 @@ def a_second_signal_does_not_wait():
         ours.signal(signal.SIGTERM)
         check_equal(ours.process.wait(5), -signal.SIGTERM, "exit status")
     ours.process.returncode = 0  # as this test wants it
+
+
+# ---- each flag does what it says
+
+OCI_MANIFEST, OCI_INDEX = corpus.OCI["manifest"], corpus.OCI["index"]
+
+
+def push_manifest(registry, body, kind, tag="v1"):
+    return registry.ask("PUT", "/v2/app/manifests/" + tag, json.dumps(body), {"Content-Type": kind})[0]
+
+
+def absent(kind):
+    return {"mediaType": kind, "digest": "sha256:" + "1" * 64, "size": 10}
+
+
+@test
+def manifests_that_are_not_whole_are_taken_as_the_flags_say():
+    image = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": absent(corpus.OCI["config"]), "layers": []}
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [absent(OCI_MANIFEST)]}
+    odd = {"schemaVersion": 2, "mediaType": "application/vnd.example+json"}
+    for flags, want in (([], (400, 201, 400)), (["--allow-sparse-images"], (201, 201, 400)),
+                        (["--refuse-sparse-indexes"], (400, 400, 400)),
+                        (["--allow-unknown-manifests"], (400, 201, 201))):
+        ours = FerryRegistry("ours", arguments=flags)
+        got = tuple(push_manifest(ours, body, body["mediaType"]) for body in (image, index, odd))
+        check_equal(got, want, "sparse image, sparse index, unknown type with %s" % (flags or "no flag"))
+        check_equal(ours.end(), 0, "the end")
+
+
+def upload(registry, data):
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    return registry.ask("POST", "/v2/app/blobs/uploads/?digest=" + digest, data,
+                        {"Content-Type": "application/octet-stream"})[0]
+
+
+@test
+def limits_limit():
+    ours = FerryRegistry("ours", arguments=["--max-blob-size=1MiB"])
+    check_equal(upload(ours, bytes(1 << 20)), 201, "a blob of just that size")
+    check_match(r"^4(00|13)$", str(upload(ours, bytes((1 << 20) + 1))), "a blob that is larger")
+    check_equal(ours.end(), 0, "the end")
+
+    ours = FerryRegistry("ours", arguments=["--disk-reserve=1000TiB"])
+    check_equal(upload(ours, b"x" * 1000), 503, "a push to a disk below its reserve")
+    check_equal(ours.end(), 0, "the end")
+
+    ours = FerryRegistry("ours", arguments=["--max-uploads=1"])
+    locations = [ours.ask("POST", "/v2/app/blobs/uploads/")[2]["Location"] for _ in range(2)]
+    answers = [ours.ask("PATCH", l, b"x" * 100)[0] for l in locations]
+    check_equal(answers, [202, 429], "a second unfinished upload")
+    check_equal(ours.end(), 0, "the end")
+
+    ours = FerryRegistry("ours", arguments=["--max-connections-per-address=3"])
+    many = [socket.create_connection(("127.0.0.1", ours.port)) for _ in range(6)]
+    answered = 0
+    for s in many:
+        s.settimeout(2)
+        with contextlib.suppress(OSError):
+            s.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            answered += s.recv(100).startswith(b"HTTP/1.1 200")
+    check_equal(answered, 3, "connections of one address that are served")
+    for s in many:
+        s.close()
+    check_equal(ours.end(), 0, "the end")
+
+    ours = FerryRegistry("ours", arguments=["--idle-timeout=1"])
+    with contextlib.closing(ours.connection()) as c:
+        c.request("GET", "/v2/")
+        c.getresponse().read()
+        c.sock.settimeout(20)
+        began = time.monotonic()
+        check_equal(c.sock.recv(1), b"", "a silent connection is closed")
+        check(0.5 < time.monotonic() - began < 10, "after a second or so", time.monotonic() - began)
+    check_equal(ours.end(), 0, "the end")
+
+    ours = FerryRegistry("ours", arguments=["--shutdown-timeout=1"])
+    with socket.create_connection(("127.0.0.1", ours.port)) as s:
+        s.sendall(b"PUT /v2/app/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        began = time.monotonic()
+        check_equal(ours.end(), 0, "a request that never ends does not hold the server, exit status")
+        check(time.monotonic() - began < 15, "it waits no longer than it was told", time.monotonic() - began)
+
+
+@test
+def open_addresses_and_the_address_of_tokens():
+    need("htpasswd")
+    if ISOLATED:
+        port = free_port()
+        with open("open.log", "wb") as log:
+            start([FERRY, "registry", "serve", "--dir=open", "--listen=:%d" % port, "--insecure-open"], stderr=log,
+                  env=environment())
+        wait_for(lambda: b"\nopen to everyone who reaches" in open("open.log", "rb").read(), "the ready lines")
+        check(listening(port), "IPv4")
+        check(listening(port, "::1"), "and IPv6 behind one --listen")
+    for flags, realm in (([], r"http://127\.0\.0\.1:\d+/token"), (["--external-url=https://registry.example/"],
+                                                                  r"https://registry\.example/token")):
+        ours = FerryRegistry("ours", users=[("alice", "one")], arguments=["--auth=token"] + flags)
+        status, _, headers = ours.get("/v2/")
+        check_equal(status, 401, "GET /v2/")
+        check_match('^Bearer realm="%s",service="[^"]+"' % realm, headers["WWW-Authenticate"], "the challenge")
+        check_equal(ours.end(), 0, "the end")
 
 
 @test
