@@ -18,6 +18,7 @@ enum {
 	SENDFILE_STEP = 1024 * 1024,
 	PLAIN_STEPS = 64, // before it is another connection's turn
 	TLS_STEPS = 16,
+	PAGE = 4096,
 };
 
 // ---- The head.
@@ -249,6 +250,15 @@ static ssize_t read_part(struct flow *f, void *buf, struct part p, bool may_wait
 	return checked(store_file_pread(file, buf, (size_t)p.n, p.offset));
 }
 
+// N bytes from OFFSET on, or a little less, so that the next ones begin with a page: copying those
+// is a good deal cheaper.
+static uint64_t whole_pages(uint64_t offset, uint64_t n)
+{
+	uint64_t end = (offset + n) / PAGE * PAGE;
+
+	return end > offset ? end - offset : n;
+}
+
 // Copies up to N of the bytes that are next into BUF. EXACTLY: these very bytes were offered
 // before, so they are in memory or nearly so. Returns how many; 0 and *ret_step when a worker has
 // to be asked first.
@@ -270,8 +280,10 @@ static size_t gather(struct conn *c, unsigned char *buf, size_t n, bool exactly,
 			at.at = 0;
 			continue;
 		}
-		if (p.n > n - got)
-			p.n = n - got;
+		bool cut = p.n > n - got;
+
+		if (cut)
+			p.n = exactly ? n - got : whole_pages(p.offset, n - got);
 		if (p.text) {
 			memcpy(buf + got, p.text, (size_t)p.n);
 			r = (ssize_t)p.n;
@@ -286,6 +298,8 @@ static size_t gather(struct conn *c, unsigned char *buf, size_t n, bool exactly,
 			break;
 		got += (size_t)r;
 		at.at += (uint64_t)r;
+		if (cut && !exactly)
+			break;
 	}
 	if (got == 0)
 		*ret_step = read_in(c, part_at(f, at.piece, at.at));
