@@ -4,8 +4,8 @@
 // Spec: RFC 9112, as strictly as a registry's clients allow. One or more event threads own the
 // sockets and never wait for a disk: files that are not in the page cache are read in by workers
 // first, everything a service does (but `quick`) runs on workers. Bodies are held in memory
-// for a few slabs a connection at most, 16 MiB for all of them together. A slow, silent or hostile client holds nothing but its own
-// connection, and that not for long.
+// for a few slabs a connection at most, 16 MiB for all of them together. A slow, silent or hostile
+// client holds nothing but its own connection, and that not for long.
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H
 
