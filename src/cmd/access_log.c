@@ -5,17 +5,19 @@
 #include "data/gofmt.h"
 #include "util/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <string.h>
 
 enum {
 	PENDING_MAX = 1 << 20, // bytes of lines that wait to be written
-	METHOD_SHOWN = 32,
+	WORD_SHOWN = 128,
 	PATH_SHOWN = 1024,
 	AGENT_SHOWN = 256,
-	LINE_MAX_BYTES = 16 * 1024, // escaped text is at most four times as long
+	LINE_BYTES = 16 * 1024, // more than all of these, escaped, are together
 };
 
 struct access_log {
@@ -30,48 +32,128 @@ struct access_log {
 	pthread_mutex_t lock;
 	pthread_cond_t added;
 	struct buf pending;
+	int64_t second; // for which STAMP was made
+	struct gofmt stamp;
 	uint64_t lost;
 	bool stop;
 };
 
 // ---- one line
+//
+// A busy server writes tens of thousands of them a second, so nothing here is formatted twice.
+
+struct line {
+	size_t n;
+	char text[LINE_BYTES];
+};
+
+static void add(struct line *l, const char *bytes, size_t n)
+{
+	assert(n <= sizeof(l->text) - l->n);
+	memcpy(l->text + l->n, bytes, n);
+	l->n += n;
+}
+
+static void add_char(struct line *l, char c)
+{
+	add(l, &c, 1);
+}
+
+static void add_number(struct line *l, uint64_t v)
+{
+	char digits[20];
+	size_t n = 0;
+
+	do
+		digits[sizeof(digits) - ++n] = (char)('0' + v % 10);
+	while (v /= 10);
+	add(l, digits + sizeof(digits) - n, n);
+}
 
 static struct str shortened(struct str text, size_t max)
 {
 	return (struct str){text.p, text.n > max ? max : text.n};
 }
 
-// Words are separated by blanks: nothing in them may be one, or anything that steers a terminal.
-static void add_word(struct buf *ret, struct str text)
+static bool is_plain(unsigned char c)
 {
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = (unsigned char)text.p[i];
-
-		if (c > ' ' && c < 0x7f && c != '\\')
-			buf_putc(ret, (char)c);
-		else
-			buf_printf(ret, "\\x%02x", c);
-	}
-	if (text.n == 0)
-		buf_putc(ret, '-');
+	return c > ' ' && c < 0x7f && c != '\\' && c != '"';
 }
 
-void access_log_format(struct buf *ret, const struct api_access *line, int64_t now)
+// Words are separated by blanks: nothing in them may be one, or anything that steers a terminal.
+static void add_word(struct line *l, struct str text, size_t max)
 {
-	struct str path = line->path;
-	auto_free char *agent = gofmt_quote(shortened(line->agent, AGENT_SHOWN));
+	static const char hex[] = "0123456789abcdef";
 
-	buf_printf(ret, "%s ", gofmt_time(now).s);
-	add_word(ret, str_of(line->peer ? line->peer : ""));
-	buf_putc(ret, ' ');
-	add_word(ret, str_of(line->user ? line->user : ""));
-	buf_putc(ret, ' ');
-	add_word(ret, shortened(line->method, METHOD_SHOWN));
-	buf_putc(ret, ' ');
-	add_word(ret, shortened(str_cut(&path, '?'), PATH_SHOWN));
-	buf_printf(ret, " %d %" PRIu64 " %" PRIu64 " %" PRIu64 ".%" PRIu64 "ms %s%s\n",
-		   line->status, line->received, line->sent, line->microseconds / 1000,
-		   line->microseconds % 1000 / 100, agent, line->complete ? "" : " broken");
+	text = shortened(text, max);
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		const char escaped[] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
+
+		if (is_plain(c))
+			add_char(l, (char)c);
+		else
+			add(l, escaped, sizeof(escaped));
+	}
+	if (text.n == 0)
+		add_char(l, '-');
+	add_char(l, ' ');
+}
+
+static void add_quoted(struct line *l, struct str text)
+{
+	bool plain = true;
+
+	text = shortened(text, AGENT_SHOWN);
+	for (size_t i = 0; i < text.n && plain; i++)
+		plain = is_plain((unsigned char)text.p[i]) || text.p[i] == ' ';
+	if (plain) {
+		add_char(l, '"');
+		if (text.n)
+			add(l, text.p, text.n);
+		add_char(l, '"');
+		return;
+	}
+	auto_free char *quoted = gofmt_quote(text);
+
+	add(l, quoted, strlen(quoted));
+}
+
+// Everything behind the time.
+static void line_format(struct line *l, const struct api_access *a)
+{
+	static const char broken[] = " broken";
+	struct str path = a->path;
+
+	l->n = 0;
+	add_char(l, ' ');
+	add_word(l, str_of(a->peer ? a->peer : ""), WORD_SHOWN);
+	add_word(l, str_of(a->user ? a->user : ""), WORD_SHOWN);
+	add_word(l, a->method, WORD_SHOWN);
+	add_word(l, str_cut(&path, '?'), PATH_SHOWN);
+	add_number(l, (uint64_t)a->status);
+	add_char(l, ' ');
+	add_number(l, a->received);
+	add_char(l, ' ');
+	add_number(l, a->sent);
+	add_char(l, ' ');
+	add_number(l, a->microseconds / 1000);
+	add_char(l, '.');
+	add_number(l, a->microseconds % 1000 / 100);
+	add(l, "ms ", 3);
+	add_quoted(l, a->agent);
+	if (!a->complete)
+		add(l, broken, strlen(broken));
+	add_char(l, '\n');
+}
+
+void access_log_format(struct buf *ret, const struct api_access *a, int64_t now)
+{
+	struct line l;
+
+	line_format(&l, a);
+	buf_puts(ret, gofmt_time(now).s);
+	buf_put(ret, l.text, l.n);
 }
 
 // ---- the thread
@@ -93,7 +175,7 @@ static void *write_lines(void *arg)
 	bool more = true;
 
 	while (more) {
-		auto_buf struct buf lines = BUF_INIT(PENDING_MAX + LINE_MAX_BYTES);
+		auto_buf struct buf lines = BUF_INIT(PENDING_MAX + 2 * LINE_BYTES);
 		uint64_t lost;
 
 		pthread_mutex_lock(&log->lock);
@@ -112,17 +194,24 @@ static void *write_lines(void *arg)
 	return NULL;
 }
 
-void access_log_add(struct access_log *log, const struct api_access *line)
+void access_log_add(struct access_log *log, const struct api_access *a)
 {
-	auto_buf struct buf text = BUF_INIT(LINE_MAX_BYTES);
+	struct line l;
+	int64_t now = log->now();
 
-	access_log_format(&text, line, log->now());
+	line_format(&l, a);
 	pthread_mutex_lock(&log->lock);
+	if (now != log->second) {
+		log->second = now;
+		log->stamp = gofmt_time(now);
+	}
 	if (log->pending.n > PENDING_MAX) {
 		log->lost++;
 	} else {
-		buf_put(&log->pending, text.p, text.n);
-		pthread_cond_signal(&log->added);
+		if (log->pending.n == 0)
+			pthread_cond_signal(&log->added);
+		buf_puts(&log->pending, log->stamp.s);
+		buf_put(&log->pending, l.text, l.n);
 	}
 	pthread_mutex_unlock(&log->lock);
 }
@@ -153,7 +242,8 @@ int access_log_start(struct access_log **ret, const struct access_log_config *cf
 	log->out = out;
 	log->owned = cfg->file != NULL;
 	log->now = cfg->now;
-	log->pending = (struct buf)BUF_INIT(PENDING_MAX + LINE_MAX_BYTES);
+	log->second = INT64_MIN;
+	log->pending = (struct buf)BUF_INIT(PENDING_MAX + 2 * LINE_BYTES);
 	pthread_mutex_init(&log->out_lock, NULL);
 	pthread_mutex_init(&log->lock, NULL);
 	pthread_cond_init(&log->added, NULL);
