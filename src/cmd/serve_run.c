@@ -7,6 +7,7 @@
 #include "cmd/signals.h"
 #include "store/store.h"
 #include "store/upload.h"
+#include "util/clock.h"
 #include "util/mem.h"
 #include "util/slab.h"
 
@@ -22,7 +23,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POOL_SLABS = 64, TICK_SECONDS = 1, NEIGHBOURS_MAX = 1000, HOST_NAME_BYTES = 256 };
+enum {
+	POOL_SLABS = 64,
+	TICK_US = 1000000,
+	NEIGHBOURS_MAX = 1000,
+	HOST_NAME_BYTES = 256,
+	NOTICES_MAX = 1000, // that wait to be printed
+};
 
 struct running {
 	const struct cmd_io *io;
@@ -36,13 +43,14 @@ struct running {
 	struct auth *auth;
 	struct api *api;
 	struct server *server;
-	struct strlist notices; // for after the line that says that it serves
-	struct buf what;        // "DIR (read-write), ROOT (read-only)"
+	struct buf what; // "DIR (read-write), ROOT (read-only)"
 
 	struct cancel_watch watch;
 	pthread_mutex_t lock;
 	pthread_cond_t told;
 	bool stop, hangup;
+	struct strlist notices; // from any thread, printed by the first one
+	size_t unsaid;          // for which there was no room
 };
 
 static int64_t wall_clock(void)
@@ -144,6 +152,42 @@ int serve_check_tls(const char *certificate, const char *key, struct err *e)
 		       certificate ? "tls-key" : "tls-crt");
 }
 
+// ---- notices
+
+// Whoever gives notice may own connections: they must not wait for a reader of standard error.
+static void notice(void *arg, const char *text)
+{
+	struct running *run = arg;
+
+	pthread_mutex_lock(&run->lock);
+	if (run->notices.n < NOTICES_MAX)
+		strlist_add(&run->notices, text);
+	else
+		run->unsaid++;
+	pthread_cond_signal(&run->told);
+	pthread_mutex_unlock(&run->lock);
+}
+
+static void print_notices(struct running *run)
+{
+	pthread_mutex_lock(&run->lock);
+	auto_strlist struct strlist texts = run->notices;
+	size_t unsaid = run->unsaid;
+
+	run->notices = (struct strlist){0};
+	run->unsaid = 0;
+	pthread_mutex_unlock(&run->lock);
+	for (size_t i = 0; i < texts.n; i++) {
+		auto_buf struct buf clean = BUF_INIT(BUF_TEXT_MAX);
+
+		text_clean(&clean, str_of(texts.v[i]));
+		fprintf(run->io->err, "warning: %s\n", clean.p);
+	}
+	if (unsaid)
+		fprintf(run->io->err, "warning: %zu more\n", unsaid);
+	fflush(run->io->err);
+}
+
 // ---- folders
 
 static bool exists(const char *dir, const char *name)
@@ -243,12 +287,12 @@ static int open_one(struct running *run, const char *dir, enum store_mode mode, 
 		.layout = mode == STORE_WRITE ? STORE_LAYOUT_LINKED : STORE_LAYOUT_AUTO,
 		.pool = run->pool,
 	};
-	auto_free char *notice = NULL;
+	auto_free char *text = NULL;
 
-	if (store_open(ret, &cfg, &notice, e) < 0)
+	if (store_open(ret, &cfg, &text, e) < 0)
 		return -1;
-	if (notice)
-		strlist_add(&run->notices, notice);
+	if (text)
+		notice(run, text);
 	buf_printf(&run->what, "%s%s (%s)", run->what.n ? ", " : "", dir,
 		   mode == STORE_WRITE ? "read-write" : "read-only");
 	return 0;
@@ -287,15 +331,6 @@ static int open_stores(struct running *run, struct err *e)
 }
 
 // ---- putting it up
-
-static void notice(void *arg, const char *text)
-{
-	const struct running *run = arg;
-	auto_buf struct buf clean = BUF_INIT(BUF_TEXT_MAX);
-
-	text_clean(&clean, str_of(text));
-	fprintf(run->io->err, "warning: %s\n", clean.p);
-}
 
 static void on_access(void *arg, const struct api_access *line)
 {
@@ -417,18 +452,20 @@ static void reload(struct running *run)
 		notice(run, e.text);
 		good = false;
 	}
+	print_notices(run);
 	fprintf(run->io->err, good ? "reloaded\n" : "reloaded; what failed stays as it was\n");
 }
 
-// False: stop. Sets *ret_hangup when it is time to reload.
+// A second, or until there is something to do. False: stop. Sets *ret_hangup when it is time to
+// reload.
 static bool wait_a_second(struct running *run, bool *ret_hangup)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += TICK_SECONDS;
+	until.tv_sec += TICK_US / 1000000;
 	pthread_mutex_lock(&run->lock);
-	while (!run->stop && !run->hangup &&
+	while (!run->stop && !run->hangup && run->notices.n == 0 &&
 	       pthread_cond_timedwait(&run->told, &run->lock, &until) == 0)
 		;
 	bool go_on = !run->stop;
@@ -446,19 +483,22 @@ static void say_ready(struct running *run)
 			  server_address(run->server));
 
 	run->r->ready(run->io, run->r, run->what.p, url);
-	for (size_t i = 0; i < run->notices.n; i++)
-		notice(run, run->notices.v[i]);
-	fflush(run->io->err);
+	print_notices(run);
 }
 
 static void serve_until_told(struct running *run)
 {
+	uint64_t ticked = clock_us();
 	bool hangup;
 
 	while (wait_a_second(run, &hangup)) {
 		if (hangup)
 			reload(run);
+		print_notices(run);
+		if (clock_us() - ticked < TICK_US)
+			continue;
 		api_tick(run->api);
+		ticked = clock_us();
 	}
 	fprintf(run->io->err, "stopping: what is in flight may finish; a second signal ends it\n");
 }
@@ -485,6 +525,8 @@ static void running_init(struct running *run, const struct cmd_io *io,
 
 static void running_release(struct running *run)
 {
+	bool served = run->server != NULL;
+
 	signals_on_hangup(NULL, NULL);
 	cancel_unwatch(run->io->cancel, &run->watch);
 	server_stop(run->server);
@@ -496,6 +538,8 @@ static void running_release(struct running *run)
 		store_close(run->roots[i]);
 	free(run->roots);
 	slab_pool_free(run->pool);
+	if (served) // else the error says it all
+		print_notices(run);
 	strlist_release(&run->notices);
 	buf_free(&run->what);
 	pthread_cond_destroy(&run->told);

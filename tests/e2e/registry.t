@@ -453,6 +453,19 @@ def limits_limit():
         check(time.monotonic() - began < 15, "it waits no longer than it was told", time.monotonic() - began)
 
 
+def status_of(process, name):
+    with open("/proc/%d/%s" % (process.pid, name)) as f:
+        return f.read()
+
+
+@test
+def the_process_takes_descriptors_and_no_privileges():
+    ours = FerryRegistry("ours", env=environment())
+    soft, hard = re.search(r"Max open files +(\S+) +(\S+)", status_of(ours.process, "limits")).groups()
+    check_equal(soft, hard, "open files, as many as are allowed")
+    check_match(r"NoNewPrivs:\s+1", status_of(ours.process, "status"), "/proc/PID/status")
+
+
 @test
 def open_addresses_and_the_address_of_tokens():
     need("htpasswd")
