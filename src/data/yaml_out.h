@@ -17,7 +17,7 @@
 
 #include "util/str.h"
 
-enum { YAML_OUT_DEPTH = 32 };
+enum { YAML_OUT_DEPTH = 104 };
 
 struct yaml_out {
 	struct buf *out;
