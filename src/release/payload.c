@@ -168,29 +168,55 @@ static int read_stream(struct buf *ret, struct stream *stream, struct err *e)
 static int read_config(struct payload *ret, struct repo *repo, const struct descriptor *d,
 		       struct err *e)
 {
-	auto_buf struct buf bytes = BUF_INIT(CONFIG_MAX);
 	auto_of(stream_free) struct stream *stream = repo->ops->blob_open(repo, d, 0, e);
 	struct digest got;
 
-	if (!stream || read_stream(&bytes, stream, e) < 0)
+	if (!stream || read_stream(&ret->config, stream, e) < 0)
 		return -1;
-	digest_of(&got, d->digest.algo, bytes.p, bytes.n);
+	digest_of(&got, d->digest.algo, ret->config.p, ret->config.n);
 	if (digest_check(&d->digest, &got, "blob", e) < 0)
 		return -1;
-	return config_platform(buf_str(&bytes), &ret->os, &ret->architecture, e);
+	return config_platform(buf_str(&ret->config), &ret->os, &ret->architecture, e);
 }
 
-// Which entry of a list is read: linux/amd64 if that is wanted and there, else the first.
-static size_t choose_entry(const struct manifest *list, const struct payload_options *opt)
+static bool is_chosen(const struct descriptor *d, const struct payload_options *opt)
 {
-	for (size_t i = 0; opt->keep_manifest_list && i < list->nmanifests; i++) {
-		const struct descriptor *d = &list->manifests[i];
+	static const struct platform none = {"", "", "", ""};
 
-		if (d->has_platform && strcmp(d->platform.os, "linux") == 0 &&
-		    strcmp(d->platform.architecture, "amd64") == 0)
-			return i;
-	}
-	return 0;
+	if (opt->filter)
+		return platform_filter_match(opt->filter, d->has_platform ? &d->platform : &none);
+	return opt->keep_manifest_list && d->has_platform && strcmp(d->platform.os, "linux") == 0 &&
+	       strcmp(d->platform.architecture, "amd64") == 0;
+}
+
+static int no_entry(const struct manifest *list, struct err *e)
+{
+	auto_buf struct buf have = BUF_INIT(BUF_TEXT_MAX);
+
+	for (size_t i = 0; i < list->nmanifests; i++)
+		if (list->manifests[i].has_platform)
+			buf_printf(&have, "%s%s/%s", have.n ? ", " : "",
+				   list->manifests[i].platform.os,
+				   list->manifests[i].platform.architecture);
+	return err_set(
+		e, ERR_INPUT,
+		"the manifest list has no image for the wanted platform (--filter-by-os), only "
+		"for %s",
+		have.n ? have.p : "none that is named");
+}
+
+// Which entry of a list is read: what the filter takes, linux/amd64 if that is wanted and there,
+// else the first.
+static int choose_entry(const struct manifest *list, const struct payload_options *opt, size_t *ret,
+			struct err *e)
+{
+	*ret = 0;
+	for (size_t i = 0; i < list->nmanifests; i++)
+		if (is_chosen(&list->manifests[i], opt)) {
+			*ret = i;
+			return 0;
+		}
+	return opt->filter ? no_entry(list, e) : 0;
 }
 
 static int get_manifest(struct payload *ret, struct repo *repo, const char *ref, const char *name,
@@ -222,9 +248,11 @@ static int find_image(struct payload *ret, struct repo *repo, const struct refer
 	*m = (struct manifest){0};
 	if (list.nmanifests == 0)
 		return err_set(e, ERR_INPUT, "the manifest list is empty");
-	const struct descriptor *d = &list.manifests[choose_entry(&list, opt)];
+	size_t chosen;
 
-	return get_manifest(ret, repo, d->digest.text, name, m, e);
+	if (choose_entry(&list, opt, &chosen, e) < 0)
+		return -1;
+	return get_manifest(ret, repo, list.manifests[chosen].digest.text, name, m, e);
 }
 
 static int wrap_read(const char *name, struct err *e)
@@ -261,7 +289,8 @@ static int read_image(struct payload *ret, struct repo *repo, const struct refer
 int payload_read(struct payload *ret, struct repo *repo, const struct reference *ref,
 		 const struct payload_options *opt, struct err *e)
 {
-	struct payload p = {.references = BUF_INIT(PAYLOAD_FILE_MAX),
+	struct payload p = {.config = BUF_INIT(CONFIG_MAX),
+			    .references = BUF_INIT(PAYLOAD_FILE_MAX),
 			    .metadata = BUF_INIT(PAYLOAD_FILE_MAX)};
 
 	if (read_image(&p, repo, ref, opt, e) < 0) {

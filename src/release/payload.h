@@ -25,6 +25,7 @@ struct payload {
 	struct digest digest; // the manifest that was read
 	bool is_list;
 	char *os, *architecture; // of the image that was read: "linux", "amd64"
+	struct buf config;       // of that image, verbatim
 	char *version;           // metadata.name of image-references
 	struct payload_component *components;
 	size_t ncomponents;
@@ -36,6 +37,7 @@ void payload_release(struct payload *p);
 
 struct payload_options {
 	bool keep_manifest_list; // of a list, linux/amd64 is read rather than the first entry
+	const struct platform_filter *filter; // or the first entry that this one takes; may be NULL
 	// Every file of release-manifests/ as it is found, by its name in there; may be NULL.
 	// Nothing is verified yet: keep it until payload_read has returned 0. A name may come
 	// again; the last one counts.

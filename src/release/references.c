@@ -135,6 +135,7 @@ void payload_release(struct payload *p)
 	free(p->os);
 	free(p->architecture);
 	free(p->version);
+	buf_free(&p->config);
 	buf_free(&p->references);
 	buf_free(&p->metadata);
 	*p = (struct payload){0};
