@@ -4,6 +4,7 @@
 
 #include "util/mem.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -121,6 +122,29 @@ struct gofmt gofmt_duration(int64_t ns)
 	if (ns < 0)
 		*--at = '-';
 	memcpy(ret.s, at, (size_t)(end - at) + 1);
+	return ret;
+}
+
+struct gofmt gofmt_age(int64_t seconds)
+{
+	static const struct {
+		int64_t below, unit;
+		char letter;
+	} steps[] = {{60, 1, 's'},
+		     {3600, 60, 'm'},
+		     {86400, 3600, 'h'},
+		     {365 * 86400, 86400, 'd'},
+		     {INT64_MAX, 365 * 86400, 'y'}};
+	struct gofmt ret = {"<invalid>"};
+	size_t i = 0;
+
+	if (seconds < -1)
+		return ret;
+	if (seconds < 0)
+		seconds = 0;
+	while (i + 1 < ARRAY_SIZE(steps) && seconds >= steps[i].below)
+		i++;
+	snprintf(ret.s, sizeof(ret.s), "%" PRId64 "%c", seconds / steps[i].unit, steps[i].letter);
 	return ret;
 }
 

@@ -18,6 +18,9 @@ struct gofmt gofmt_binary(uint64_t bytes);     // 504B, 40.37KiB, 24.01MiB
 struct gofmt gofmt_decimal(double bytes);      // 734.5kB, 3.109MB
 struct gofmt gofmt_duration(int64_t ns);       // 0s, 20ms, 1.01s, 2m3.5s
 int64_t gofmt_round(int64_t ns, int64_t unit); // to the nearest UNIT, halves away from zero
+// How long ago, in its largest unit alone: 12s, 5m, 3h, 40d, 1y. A clock that is ahead by more than
+// a second is "<invalid>".
+struct gofmt gofmt_age(int64_t seconds);
 
 // RFC 3339, UTC: "2006-01-02T15:04:05Z". SECONDS since 1970, years 0 to 9999.
 struct gofmt gofmt_time(int64_t seconds);

@@ -217,6 +217,45 @@ int json_u64(const struct json *at, uint64_t max, uint64_t *ret, struct err *e)
 	return 0;
 }
 
+enum json_kind json_kind(const struct json *at)
+{
+	static const enum json_kind kinds[] = {
+		[JSON_OBJECT] = JSON_KIND_OBJECT, [JSON_ARRAY] = JSON_KIND_ARRAY,
+		[JSON_STRING] = JSON_KIND_TEXT,   [JSON_INTEGER] = JSON_KIND_WHOLE,
+		[JSON_REAL] = JSON_KIND_REAL,     [JSON_TRUE] = JSON_KIND_BOOL,
+		[JSON_FALSE] = JSON_KIND_BOOL,    [JSON_NULL] = JSON_KIND_NULL,
+	};
+
+	return at->value ? kinds[json_typeof(at->value)] : JSON_KIND_NULL;
+}
+
+bool json_as_bool(const struct json *at)
+{
+	return json_is_true(at->value);
+}
+
+int64_t json_as_whole(const struct json *at)
+{
+	return json_integer_value(at->value);
+}
+
+double json_as_real(const struct json *at)
+{
+	return json_real_value(at->value);
+}
+
+const char *json_as_text(const struct json *at)
+{
+	const char *text = json_string_value(at->value);
+
+	return text ? text : "";
+}
+
+size_t json_size(const struct json *at)
+{
+	return json_is_object(at->value) ? json_object_size(at->value) : json_array_size(at->value);
+}
+
 int json_members(const struct json *object,
 		 int (*each)(void *arg, const struct json *member, struct err *e), void *arg,
 		 struct err *e)

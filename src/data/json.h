@@ -65,6 +65,22 @@ int json_text_or(const struct json *at, const char *fallback, const char **ret, 
 	must_check;
 int json_u64(const struct json *at, uint64_t max, uint64_t *ret, struct err *e) must_check;
 
+enum json_kind {
+	JSON_KIND_NULL, // also what is absent
+	JSON_KIND_BOOL,
+	JSON_KIND_WHOLE,
+	JSON_KIND_REAL,
+	JSON_KIND_TEXT,
+	JSON_KIND_ARRAY,
+	JSON_KIND_OBJECT,
+};
+enum json_kind json_kind(const struct json *at);
+bool json_as_bool(const struct json *at);        // false for anything but true
+int64_t json_as_whole(const struct json *at);    // 0 for anything else
+double json_as_real(const struct json *at);      // 0 for anything else
+const char *json_as_text(const struct json *at); // "" for anything else; borrowed
+size_t json_size(const struct json *at);         // items or members; 0 for anything else
+
 // Calls EACH for every member in order of appearance; stops at the first failure.
 int json_members(const struct json *object,
 		 int (*each)(void *arg, const struct json *member, struct err *e), void *arg,

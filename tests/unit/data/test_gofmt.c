@@ -130,6 +130,24 @@ TEST(quoted_text_shows_what_does_not_print)
 	}
 }
 
+TEST(ages_are_in_their_largest_unit)
+{
+	static const struct {
+		int64_t seconds;
+		const char *want;
+	} rows[] = {
+		{-2, "<invalid>"},   {-1, "0s"},
+		{0, "0s"},           {59, "59s"},
+		{60, "1m"},          {3599, "59m"},
+		{3600, "1h"},        {86399, "23h"},
+		{86400, "1d"},       {365 * 86400 - 1, "364d"},
+		{365 * 86400, "1y"}, {INT64_MAX, "292471208677y"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		CHECK_STR(gofmt_age(rows[i].seconds).s, rows[i].want);
+}
+
 int main(void)
 {
 	return tap_main();
