@@ -2,6 +2,8 @@
 // A state machine over the framing of chunked bodies; the bodies' bytes are not touched.
 #include "serve/chunked.h"
 
+#include "util/str.h"
+
 #include <string.h>
 
 enum { DIGITS_MAX = 16, EXTENSION_MAX = 256, TRAILER_MAX = 2048 };
@@ -29,17 +31,6 @@ static int refuse(struct err *e, const char *why)
 	return err_set(e, ERR_INPUT, "chunked body: %s", why);
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool is_alnum(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -57,7 +48,7 @@ static bool is_text(char c)
 
 static int size_byte(struct chunked *c, char byte, struct err *e)
 {
-	int digit = hex(byte);
+	int digit = hex_value(byte);
 
 	if (digit >= 0) {
 		if (++c->digits > DIGITS_MAX)

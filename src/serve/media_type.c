@@ -31,15 +31,6 @@ static bool take(struct scan *s, char c)
 	return true;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 // The character behind a backslash; characters beyond ASCII, which no name or type here has, become
 // 0xff. -1: no escape at all.
 static int unescape(struct scan *s)

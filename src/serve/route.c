@@ -14,17 +14,6 @@ static const char NAME_INVALID[] = "NAME_INVALID";
 static const char DIGEST_INVALID[] = "DIGEST_INVALID";
 static const char MANIFEST_INVALID[] = "MANIFEST_INVALID";
 
-static int nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 // Takes one character, encoded or not, off the front of *s. False: bad encoding, or a control
 // character; *ret_encoded tells "%2F" from "/".
 static bool take_decoded(struct str *s, char *ret, bool *ret_encoded)
@@ -34,7 +23,8 @@ static bool take_decoded(struct str *s, char *ret, bool *ret_encoded)
 	*ret = s->p[0];
 	*ret_encoded = s->p[0] == '%';
 	if (*ret_encoded) {
-		int high = s->n < 3 ? -1 : nibble(s->p[1]), low = s->n < 3 ? -1 : nibble(s->p[2]);
+		int high = s->n < 3 ? -1 : hex_value(s->p[1]),
+		    low = s->n < 3 ? -1 : hex_value(s->p[2]);
 
 		if (high < 0 || low < 0)
 			return false;

@@ -243,34 +243,16 @@ static int name_manifest(struct level *l, const struct staged *it, struct err *e
 	return 0;
 }
 
-static const struct {
-	enum staged_kind kind;
-	int level;
-	int (*name)(struct level *l, const struct staged *it, struct err *e);
-} steps[] = {
+static const struct naming_step steps[] = {
 	{STAGED_BLOB, 0, name_blob},
 	{STAGED_LINK, 0, name_link},
 	{STAGED_MANIFEST, 1, name_manifest},
 	{STAGED_TAG, 2, level_tag},
 };
 
-static int name_level(struct store *s, const struct batch *b, int n, struct err *e)
-{
-	auto_level struct level l = {.s = s};
-
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
-		for (const struct staged *it = b->first; steps[i].level == n && it; it = it->next)
-			if (it->kind == steps[i].kind && steps[i].name(&l, it, e) < 0)
-				return -1;
-	return level_sync(&l, e);
-}
-
 static int oc_name_batch(struct store *s, struct batch *b, struct err *e)
 {
-	for (int n = 0; n < 3; n++)
-		if (name_level(s, b, n, e) < 0)
-			return -1;
-	return tree_add_origins(s, b, e);
+	return tree_name_batch(s, b, steps, ARRAY_SIZE(steps), e);
 }
 
 // ---- opening

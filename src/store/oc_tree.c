@@ -413,7 +413,8 @@ int level_tag(struct level *l, const struct staged *it, struct err *e)
 
 // ---- origins: .store/origins, a line for each
 
-int tree_add_origins(struct store *s, const struct batch *b, struct err *e)
+// The origins of B, a line for each in .store/origins.
+static int add_origins(struct store *s, const struct batch *b, struct err *e)
 {
 	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
 
@@ -441,6 +442,32 @@ int tree_add_origins(struct store *s, const struct batch *b, struct err *e)
 	if (fdatasync(fd) < 0)
 		return err_os(e, ERR_IO, "cannot sync '%s/.store/origins'", s->dir);
 	return 0;
+}
+
+// ---- giving names
+
+enum { LEVELS = 3 };
+
+static int name_level(struct store *s, const struct batch *b, const struct naming_step *steps,
+		      size_t nsteps, int level, struct err *e)
+{
+	auto_level struct level l = {.s = s};
+
+	for (size_t i = 0; i < nsteps; i++)
+		for (const struct staged *it = b->first; steps[i].level == level && it;
+		     it = it->next)
+			if (it->kind == steps[i].kind && steps[i].name(&l, it, e) < 0)
+				return -1;
+	return level_sync(&l, e);
+}
+
+int tree_name_batch(struct store *s, struct batch *b, const struct naming_step *steps,
+		    size_t nsteps, struct err *e)
+{
+	for (int level = 0; level < LEVELS; level++)
+		if (name_level(s, b, steps, nsteps, level, e) < 0)
+			return -1;
+	return add_origins(s, b, e);
 }
 
 int tree_origins_load(struct store *s, struct err *e)

@@ -68,7 +68,16 @@ int level_cannot(struct level *l, const char *repo, const char *name, struct err
 int level_symlink(struct level *l, const char *repo, int dir, const char *name, const char *target,
 		  struct err *e) must_check;
 int level_tag(struct level *l, const struct staged *it, struct err *e) must_check;
-// The origins of B, a line for each in .store/origins.
-int tree_add_origins(struct store *s, const struct batch *b, struct err *e) must_check;
+
+// How a layout gives names: what a kind of item does in a level. A level is durable before the
+// next.
+struct naming_step {
+	enum staged_kind kind;
+	int level;
+	int (*name)(struct level *l, const struct staged *it, struct err *e);
+};
+// All levels of B, then its origins.
+int tree_name_batch(struct store *s, struct batch *b, const struct naming_step *steps,
+		    size_t nsteps, struct err *e) must_check;
 
 #endif

@@ -77,6 +77,15 @@ bool ends_with(const char *text, const char *suffix)
 	return str_ends(str_of(text), str_of(suffix));
 }
 
+int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 bool str_u64(struct str s, uint64_t max, uint64_t *ret)
 {
 	uint64_t v = 0;

@@ -29,6 +29,7 @@ struct str str_trim(struct str s); // blanks, tabs, CR, LF off both ends
 struct str str_cut(struct str *s, char sep);
 bool starts_with(const char *text, const char *prefix);
 bool ends_with(const char *text, const char *suffix);
+int hex_value(char c); // of a hex digit in either case; -1 for all others
 // Decimal digits only, no sign, at most MAX; false otherwise.
 bool str_u64(struct str s, uint64_t max, uint64_t *ret);
 
