@@ -106,6 +106,8 @@ static int read_entry(struct scan *s, struct layer *l, const struct layer_entry 
 		note_whiteout(s, base, inside != NULL);
 		return 0;
 	}
+	if (entry->type == LAYER_DIR && (inside || strcmp(entry->path, PAYLOAD_FOLDER) == 0))
+		s->to->folders++;
 	if (!inside || entry->type != LAYER_FILE || map_find(&s->hidden, str_of(inside)))
 		return 0;
 	if (s->pending.n > FOLDER_FILES_MAX)
@@ -277,6 +279,8 @@ static int read_image(struct payload *ret, struct repo *repo, const struct refer
 							: "schema 1 images are not supported");
 	if (read_config(ret, repo, &m.config, e) < 0)
 		return err_wrap(e, "unable to read image %s", name);
+	for (size_t i = 0; i < m.nlayers; i++)
+		ret->size += m.layers[i].size;
 	int r = scan_layers(&s, &m, e);
 
 	map_release(&s.hidden);

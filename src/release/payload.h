@@ -26,6 +26,8 @@ struct payload {
 	bool is_list;
 	char *os, *architecture; // of the image that was read: "linux", "amd64"
 	struct buf config;       // of that image, verbatim
+	uint64_t size;           // of its layers, as its manifest has it
+	size_t folders;          // that the layers have an entry for, release-manifests/ included
 	char *version;           // metadata.name of image-references
 	struct payload_component *components;
 	size_t ncomponents;
