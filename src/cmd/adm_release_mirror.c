@@ -11,7 +11,8 @@ struct options {
 	struct layout_options layout;
 	const char *from, *from_dir, *to, *to_dir, *to_release_image, *to_image_stream;
 	const char *print_instructions, *signature_dir;
-	bool signature_dir_given, skip_release_image, to_mirror, dry_run, keep_manifest_list,
+	struct strlist keyrings, signature_stores;
+	bool require_signature, skip_release_image, to_mirror, dry_run, keep_manifest_list,
 		apply_signature, overwrite;
 };
 
@@ -40,7 +41,13 @@ static const struct flag flags[] = {
 	{FLAG_STRING, 0, "print-mirror-instructions", AT(print_instructions), "icsp|idms|none",
 	 "what to print for clusters to find the mirror (default: icsp)", 0, 0},
 	{FLAG_STRING, 0, "release-image-signature-to-dir", AT(signature_dir), "DIR",
-	 "not supported yet", FLAG_HIDDEN, AT(signature_dir_given)},
+	 "folder for the config map with the signature (default: TO_DIR/config)", 0, 0},
+	{FLAG_BOOL, 0, "require-signature", AT(require_signature), NULL,
+	 "refuse a release that cannot be verified", 0, 0},
+	{FLAG_LIST, 0, "keyring", AT(keyrings), "FILE",
+	 "public keys to verify with, instead of those the release names", 0, 0},
+	{FLAG_LIST, 0, "signature-store", AT(signature_stores), "URL|DIR",
+	 "where signatures are looked for, instead of where the release says", 0, 0},
 	{FLAG_BOOL, 0, "apply-release-image-signature", AT(apply_signature), NULL,
 	 "needs a cluster", FLAG_HIDDEN, 0},
 	{FLAG_BOOL, 0, "overwrite", AT(overwrite), NULL, "needs a cluster", FLAG_HIDDEN, 0},
@@ -117,10 +124,6 @@ static int check_signature(const struct options *o, struct err *e)
 				"hint: run 'oc apply -f' with the release's signature config map "
 				"against the cluster");
 	}
-	if (o->signature_dir_given)
-		return err_set(e, ERR_UNSUPPORTED,
-			       "--release-image-signature-to-dir is not supported yet: signature "
-			       "files come with a later version");
 	return 0;
 }
 
@@ -140,6 +143,11 @@ static struct release_mirror_request request(const struct options *o, const stru
 		.skip_release_image = o->skip_release_image,
 		.to_mirror = o->to_mirror,
 		.keep_manifest_list = o->keep_manifest_list,
+		.now = io->now,
+		.keyrings = &o->keyrings,
+		.signature_stores = &o->signature_stores,
+		.require_signature = o->require_signature,
+		.signature_dir = o->signature_dir,
 		.self = io->self,
 		.mirror =
 			{
@@ -180,13 +188,14 @@ static int mirror(struct setup *s, struct release_mirror_request *req, struct er
 
 	req->mirror.transfer.pool = s->pool;
 	req->mirror.transfer.sink = progress_sink(s->progress);
+	req->net = s->net;
 	req->visit = dry_run ? &visitor : NULL;
 	req->say = say;
 	req->say_arg = s->progress;
 	int failed = release_mirror(s->places, req, &result, e);
 
 	if (dry_run)
-		outcome_dry_run(s, plan, failed, clock_us() - start);
+		outcome_dry_run(s, plan, failed && result.text.n == 0, clock_us() - start);
 	else if (!req->to_mirror)
 		outcome_print(s, &result.mirror, failed ? e : NULL, clock_us() - start);
 	fwrite(result.text.p, 1, result.text.n, s->io->out);
@@ -218,12 +227,16 @@ const struct cmd cmd_adm_release_mirror = {
 	.details =
 		"Copies a release image and every image that it names. To a registry, what an installation needs to find the mirror is printed at the end. To media (--to-dir) the command that uploads them is printed.\n"
 		"\n"
-		"Components go to TO:VERSION-ARCH-COMPONENT, the release image to TO:VERSION-ARCH.",
+		"Components go to TO:VERSION-ARCH-COMPONENT, the release image to TO:VERSION-ARCH.\n"
+		"\n"
+		"The release image is verified with the keys and signature stores that it names itself, which finds damage and mistakes; --keyring names the keys that you trust. A release that cannot be verified is mirrored with a warning, or not at all with --require-signature. Media keep the signature in their folder config, where it is looked for when they are mirrored from.",
 	.examples =
 		"# directly to a registry\n"
 		"quay.io/openshift-release-dev/ocp-release:4.18.7-x86_64 --to=registry.local/ocp4/openshift4\n"
 		"# to a folder that can be carried over\n"
 		"quay.io/openshift-release-dev/ocp-release:4.18.7-x86_64 --to-dir=mirror\n"
+		"# only if it is signed by these keys\n"
+		"quay.io/openshift-release-dev/ocp-release:4.18.7-x86_64 --to-dir=mirror --keyring=redhat.asc --require-signature\n"
 		"# how much would that be?\n"
 		"quay.io/openshift-release-dev/ocp-release:4.18.7-x86_64 --to-dir=mirror --dry-run",
 	.groups = groups,

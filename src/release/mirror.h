@@ -16,6 +16,18 @@ struct release_mirror_request {
 	bool to_mirror; // the mappings are the result, nothing is copied
 	bool keep_manifest_list;
 	enum instructions_kind instructions;
+
+	// Verification. NET and NOW (unix time) are what it runs with. Lists that are empty or NULL
+	// leave it to the release to name its keys and stores; media that it comes from are asked
+	// first, and then no server unless it is in SIGNATURE_STORES.
+	struct http *net;
+	int64_t now;
+	const struct strlist *keyrings;         // files
+	const struct strlist *signature_stores; // URLs and folders
+	bool require_signature; // an unverified release is refused before the first blob
+	const char
+		*signature_dir; // where its config map goes; NULL: TO_DIR/config, if there is one
+
 	const char *self; // name of the program, for the command that is shown
 
 	// transfer (with dry_run), check_space and skip_missing are taken from here.
@@ -29,7 +41,7 @@ struct release_mirror_request {
 
 struct release_mirror_result {
 	struct mirror_result mirror; // its lines come before TEXT on stdout
-	struct buf text;             // the rest of stdout; empty when the run failed
+	struct buf text;             // the rest of stdout; empty when nothing was mirrored
 };
 #define auto_release_mirror_result __attribute__((cleanup(release_mirror_result_release)))
 void release_mirror_result_release(struct release_mirror_result *r);
