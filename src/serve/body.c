@@ -59,6 +59,7 @@ void conn_unread(struct conn *c, const void *p, size_t n)
 void body_start(struct conn *c)
 {
 	c->state = CONN_BODY;
+	c->readable = true; // or it would not be known that the client is gone: see conn_recv
 	c->since = c->thread->now;
 	c->window_bytes = 0;
 	c->hindered = c->stalled;
@@ -223,10 +224,11 @@ static enum fill fill(struct conn *c, struct slab *s)
 {
 	bool chunked = c->flow->x.request.chunked;
 
-	while (!body_over(c)) {
+	// Chunks may be all framing: a turn ends at what was read as well.
+	for (size_t taken = 0; !body_over(c);) {
 		size_t room = SLAB_SIZE - s->n;
 
-		if (room == 0)
+		if (room == 0 || taken >= SLAB_SIZE)
 			return FILL_FULL;
 		if (!chunked && room > c->body_left)
 			room = (size_t)c->body_left;
@@ -235,6 +237,7 @@ static enum fill fill(struct conn *c, struct slab *s)
 		if (r <= 0)
 			return r == IO_BLOCKED ? FILL_BLOCKED : FILL_GONE;
 		c->window_bytes += (uint64_t)r;
+		taken += (size_t)r;
 		if (!chunked) {
 			c->body_left -= (uint64_t)r;
 			s->n += (size_t)r;
@@ -291,9 +294,11 @@ static enum step read_slab(struct conn *c, size_t *budget)
 		starve(c);
 		return STEP_WAIT;
 	}
+	uint64_t before = c->window_bytes;
 	enum fill got = fill(c, s);
+	uint64_t taken = c->window_bytes - before;
 
-	*budget -= s->n < *budget ? s->n : *budget;
+	*budget -= taken < *budget ? (size_t)taken : *budget;
 	if (s->n)
 		put(c->flow, s);
 	else

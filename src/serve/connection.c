@@ -394,6 +394,7 @@ static enum step parse_head(struct conn *c, struct str data)
 		if (!c->partial && !c->first)
 			c->since = c->thread->now;
 		c->partial = true;
+		c->readable = true; // see conn_recv
 		if (borrowed)
 			conn_unread(c, data.p, data.n);
 		return STEP_AGAIN;
@@ -426,8 +427,11 @@ static enum step head_step(struct conn *c)
 		if (r <= 0)
 			return STEP_GONE;
 		// Only the end of a line can complete a head.
-		if (had > 0 && data.n < REQUEST_HEAD_MAX && !memchr(data.p + had, '\n', (size_t)r))
+		if (had > 0 && data.n < REQUEST_HEAD_MAX &&
+		    !memchr(data.p + had, '\n', (size_t)r)) {
+			c->readable = true; // see conn_recv
 			return STEP_AGAIN;
+		}
 	}
 	if (++c->turns > REQUESTS_A_TURN) {
 		// What is in the scratch buffer would be overwritten by others.

@@ -17,8 +17,9 @@ static ssize_t plain_recv(struct conn *c, void *buf, size_t n)
 	if (r < 0 && errno != EAGAIN)
 		return IO_FAILED;
 	// Less than asked for: there was no more, and what comes later is a new event. Not so the
-	// end, which may have been told of together with the data.
-	if (r < 0 || ((size_t)r < n && !c->hung_up))
+	// end, which may have been told of together with the data, and a reset, which looks like
+	// data then: who waits for more asks until nothing is left.
+	if (r < 0 || ((size_t)r < n && !c->hung_up && c->state == CONN_HEAD))
 		c->readable = false;
 	return r < 0 ? IO_BLOCKED : r;
 }
