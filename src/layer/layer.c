@@ -247,6 +247,8 @@ static int describe(struct layer *l, struct archive_entry *entry, struct layer_e
 		.type = type,
 		.size = type == LAYER_FILE ? (uint64_t)size : 0,
 		.mode = (mode_t)archive_entry_perm(entry),
+		.uid = (uint32_t)archive_entry_uid(entry),
+		.gid = (uint32_t)archive_entry_gid(entry),
 		.mtime = archive_entry_mtime(entry),
 		.link = l->link,
 	};
@@ -318,6 +320,14 @@ int layer_read_all(struct layer *l, struct buf *ret, struct err *e)
 		if (buf_add(ret, chunk, (size_t)n, e) < 0)
 			return err_wrap(e, "'%s' is larger than %zu bytes", l->path, ret->max);
 	}
+}
+
+struct layer_usage layer_usage(const struct layer *l)
+{
+	uint64_t out = (uint64_t)archive_filter_bytes(l->a, 0);
+
+	// Holes are not in the archive, but are written.
+	return (struct layer_usage){out > l->bytes ? out : l->bytes, l->entries};
 }
 
 int layer_finish(struct layer *l, struct err *e)

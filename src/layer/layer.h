@@ -43,8 +43,9 @@ struct layer_entry {
 	const char
 		*path; // relative, without "." and "..", "a/b"; the root itself is never handed out
 	enum layer_entry_type type;
-	uint64_t size;    // of a file
-	mode_t mode;      // permission bits
+	uint64_t size; // of a file
+	mode_t mode;   // permission bits, setuid, setgid and sticky among them
+	uint32_t uid, gid;
 	int64_t mtime;    // unix time, seconds
 	const char *link; // target of a symlink as written, of a hard link cleaned as path; else ""
 };
@@ -63,6 +64,12 @@ int layer_next(struct layer *l, struct layer_entry *ret, struct err *e) must_che
 ssize_t layer_read(struct layer *l, void *data, size_t n, struct err *e) must_check;
 // The rest of the current file, appended; ERR_INPUT when it does not fit under ret->max.
 int layer_read_all(struct layer *l, struct buf *ret, struct err *e) must_check;
+// What was read so far.
+struct layer_usage {
+	uint64_t bytes; // after decompression
+	uint64_t entries;
+};
+struct layer_usage layer_usage(const struct layer *l);
 // Reads the stream to its end. ERR_DIGEST when it is not what was wanted.
 int layer_finish(struct layer *l, struct err *e) must_check;
 
