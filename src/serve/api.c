@@ -20,7 +20,10 @@
 
 enum {
 	SESSIONS_DEFAULT = 256,
-	MANIFESTS_IN_MEMORY_DEFAULT = 16,
+	MANIFESTS_IN_MEMORY_DEFAULT = 2,
+	ANSWER_SMALL_MAX = 64 * 1024, // lists and manifests mostly are
+	ANSWERS_IN_MEMORY_MAX =
+		16 << 20,       // all that are larger: a client may read as slowly as it likes
 	FORM_MAX = 16 * 1024,   // of POST /token
 	FORMS_HASHING_MAX = 2,  // password checks of forms at once: they keep a worker each
 	BODY_DRAIN_MAX = 65536, // a longer body that is not wanted costs its connection
@@ -291,6 +294,7 @@ static void call_free(struct call *c)
 	if (!c)
 		return;
 	atomic_fetch_sub(&c->api->manifest_bytes, c->held);
+	atomic_fetch_sub(&c->api->answer_bytes, c->answer_held);
 	store_upload_close(c->upload);
 	query_release(&c->query);
 	buf_free(&c->bytes);
@@ -390,6 +394,23 @@ static void refuse_body(struct exchange *x)
 		x->reply.close = true;
 }
 
+// What is in memory until the client has read it must not add up.
+static void bound_answer(struct call *c)
+{
+	struct api *a = c->api;
+	uint64_t n = c->x->reply.body.n;
+
+	if (n <= ANSWER_SMALL_MAX)
+		return;
+	if (atomic_fetch_add(&a->answer_bytes, n) + n <= ANSWERS_IN_MEMORY_MAX) {
+		c->answer_held = n;
+		return;
+	}
+	atomic_fetch_sub(&a->answer_bytes, n);
+	reply_error(c, 503, "TOOMANYREQUESTS", "too many large answers are being read at once");
+	reply_header(&c->x->reply, "Retry-After", "1");
+}
+
 // ---- struct service
 
 static bool service_quick(void *arg, struct exchange *x)
@@ -424,8 +445,10 @@ static bool service_quick(void *arg, struct exchange *x)
 		done = pull_quick(c, c->route.endpoint);
 	else
 		done = c->row->answer(c) == NEXT_REPLY;
-	if (done)
+	if (done) {
 		leave_body_out(x);
+		bound_answer(c);
+	}
 	return done;
 }
 
@@ -439,6 +462,7 @@ static enum exchange_next service_begin(void *arg, struct exchange *x)
 	if (next == NEXT_REPLY) {
 		refuse_body(x);
 		leave_body_out(x);
+		bound_answer(x->state);
 	}
 	return next;
 }
@@ -558,6 +582,7 @@ int api_new(struct api **ret, const struct api_config *cfg, struct err *e)
 	fill_defaults(&a->cfg.limits);
 	a->roots = roots_new(a);
 	a->lists = lists_new(a);
+	pthread_mutex_init(&a->document, NULL);
 	a->service = (struct service){
 		.arg = a,
 		.quick = service_quick,
@@ -578,6 +603,7 @@ void api_free(struct api *a)
 		return;
 	lists_free(a->lists);
 	roots_free(a->roots);
+	pthread_mutex_destroy(&a->document);
 	free(a);
 }
 

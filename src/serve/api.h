@@ -25,7 +25,7 @@ struct api_limits {                   // 0: the default
 	uint64_t blob_bytes;          // 64 GiB
 	uint64_t disk_reserve;        // 2 GiB, or 5 % if that is less
 	unsigned sessions;            // 256 uploads with data at once
-	unsigned manifests_in_memory; // 16 manifest bodies at once
+	unsigned manifests_in_memory; // 2 manifest bodies of the largest size at once
 };
 
 struct api_config {

@@ -28,6 +28,8 @@ struct api {
 	struct lists *lists;
 	struct service service;
 	_Atomic uint64_t manifest_bytes; // of manifests that are being pushed
+	_Atomic uint64_t answer_bytes;   // of large answers that are in memory
+	pthread_mutex_t document;        // held while a large document is parsed
 	atomic_uint forms_hashing;       // passwords of POST /token that are being checked
 	atomic_uint trouble;             // enum trouble
 	int64_t swept;                   // api_tick's own: unix time of the last; 0: none yet
@@ -55,6 +57,7 @@ struct call {
 	struct digest wanted;      // what the upload is to become
 	struct buf bytes;          // a manifest, a form; to be given its ceiling by who uses it
 	uint64_t held;             // of api.manifest_bytes, by BYTES; given back with the call
+	uint64_t answer_held;      // of api.answer_bytes, by the reply's body; the same
 	struct digest file_digest; // of reply.file, for falling through to the next root
 	int file_root;
 

@@ -440,7 +440,12 @@ static int answer_referrers(struct call *c, const struct strlist *digests, const
 
 		if (read > REFERRERS_READ_MAX)
 			break;
-		if (add_referrer(c, &entry, digests->v[i], filter, &read, e) < 0)
+		// Each of them may be large, and many may ask.
+		pthread_mutex_lock(&c->api->document);
+		int r = add_referrer(c, &entry, digests->v[i], filter, &read, e);
+
+		pthread_mutex_unlock(&c->api->document);
+		if (r < 0)
 			return -1;
 		if (filled && body->n + entry.n > REFERRERS_BYTES_MAX)
 			break;

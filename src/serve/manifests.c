@@ -15,6 +15,8 @@ enum {
 	TAGS_MAX = 100,    // of one request
 	MISSING_MAX = 100, // named in one answer
 	RETRY_SECONDS = 1,
+	SMALL_DOCUMENT = 16 * 1024, // parsed beside others
+	BRANCHES_MAX = 5 * DESCRIPTORS_MAX,
 };
 
 // An index whose entries are looked up one by one.
@@ -164,6 +166,40 @@ static int check_type(struct call *c, const char *type)
 	return -1;
 }
 
+// Parsed, an object or a list takes hundreds of bytes where the document has two.
+static bool too_branched(struct str s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '"')
+			for (i++; i < s.n && s.p[i] != '"'; i++)
+				i += s.p[i] == '\\';
+		else if (s.p[i] == '{' || s.p[i] == '[')
+			n++;
+	}
+	return n > BRANCHES_MAX;
+}
+
+static int parse(struct call *c, bool known, struct manifest *ret)
+{
+	if (too_branched(buf_str(&c->bytes)))
+		return invalid(c, "too many objects and lists");
+	return known ? parse_known(c, ret) : parse_opaque(c);
+}
+
+// One large document at a time, which may take several times its size.
+static int parse_in_turn(struct call *c, bool known, struct manifest *ret)
+{
+	if (c->bytes.n <= SMALL_DOCUMENT)
+		return parse(c, known, ret);
+	pthread_mutex_lock(&c->api->document);
+	int r = parse(c, known, ret);
+
+	pthread_mutex_unlock(&c->api->document);
+	return r;
+}
+
 // *RET stays empty for what is opaque. -1: the reply is set.
 static int read_document(struct call *c, struct manifest *ret)
 {
@@ -173,7 +209,7 @@ static int read_document(struct call *c, struct manifest *ret)
 	manifest_media_type(buf_str(&c->bytes), type);
 	bool known = media_type_is_manifest(type) || !c->api->cfg.allow_unknown_manifests;
 
-	if ((known ? parse_known(c, &m) : parse_opaque(c)) < 0 || check_type(c, type) < 0)
+	if (parse_in_turn(c, known, &m) < 0 || check_type(c, type) < 0)
 		return -1;
 	*ret = m;
 	m = (struct manifest){0};

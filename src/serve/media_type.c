@@ -120,6 +120,21 @@ static bool skip_value(struct scan *s)
 	return false;
 }
 
+// To a browser it is a page or a script: XML may hold XHTML, whatever else it is called.
+static bool is_for_browsers(const char *type)
+{
+	static const char *const ends[] = {"xml", "html", "script"};
+	size_t n = strlen(type);
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		size_t end = strlen(ends[i]);
+
+		if (n >= end && strcasecmp(type + n - end, ends[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 // Spec: RFC 6838 section 4.2, and of the type "application" only. A type for browsers would make
 // pages out of what anybody may push.
 static bool is_plain_type(const char *type)
@@ -128,7 +143,7 @@ static bool is_plain_type(const char *type)
 	static const char prefix[] = "application/";
 	size_t n = sizeof(prefix) - 1;
 
-	if (strncasecmp(type, prefix, n) != 0 || !type[n])
+	if (strncasecmp(type, prefix, n) != 0 || !type[n] || is_for_browsers(type))
 		return false;
 	for (const char *p = type + n; *p; p++) {
 		bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z');

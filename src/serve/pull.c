@@ -19,6 +19,7 @@
 enum {
 	BOUNDARY_BYTES = 16,
 	TOUCH_SECONDS = 3600, // store_blob_touch refreshes what is older
+	MANIFEST_IN_MEMORY_MAX = 64 * 1024,
 };
 
 #define BLOB_TYPE "application/octet-stream"
@@ -237,6 +238,30 @@ static const char *reference(const struct call *c)
 	return c->route.by_digest ? c->route.digest.text : c->route.tag;
 }
 
+// A large one is sent from its file: clients that read slowly would add up in memory.
+static void put_manifest(struct call *c, struct buf *bytes, const struct digest *d)
+{
+	struct reply *r = &c->x->reply;
+	auto_store_file struct store_file file = {0};
+	struct err ignored;
+	int root;
+
+	if (bytes->n > MANIFEST_IN_MEMORY_MAX &&
+	    roots_blob(c->api->roots, c->route.repo, d, STORE_MAY_WAIT, &file, &root, &ignored) ==
+		    0 &&
+	    file.size == bytes->n) {
+		r->file = file;
+		file = (struct store_file){0};
+		c->file_digest = *d;
+		c->file_root = root;
+		reply_add_file(r, 0, bytes->n);
+		return;
+	}
+	buf_free(&r->body);
+	r->body = *bytes;
+	*bytes = (struct buf)BUF_INIT(0);
+}
+
 // Takes BYTES over.
 static enum exchange_next answer_manifest(struct call *c, struct buf *bytes, const struct digest *d)
 {
@@ -249,9 +274,7 @@ static enum exchange_next answer_manifest(struct call *c, struct buf *bytes, con
 	r->status = 200;
 	reply_header(r, "Content-Type", "%s", type);
 	identify(r, d);
-	buf_free(&r->body);
-	r->body = *bytes;
-	*bytes = (struct buf)BUF_INIT(0);
+	put_manifest(c, bytes, d);
 	return NEXT_REPLY;
 }
 
@@ -276,7 +299,8 @@ static bool quick_manifest(struct call *c)
 	struct err e;
 
 	if (roots_manifest(c->api->roots, c->route.repo, reference(c), STORE_NO_WAIT, &bytes, &d,
-			   &e) != 0)
+			   &e) != 0 ||
+	    bytes.n > MANIFEST_IN_MEMORY_MAX)
 		return false;
 	answer_manifest(c, &bytes, &d);
 	return true;

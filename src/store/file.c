@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,12 @@
 
 enum {
 	WOULD_WAIT = 1,
-	SMALL_MANIFEST = 16 * 1024, // read without asking the heap
+	SMALL_MANIFEST = 16 * 1024,  // read without asking the heap
+	LARGE_MANIFEST = 256 * 1024, // never read by who may not wait, and one at a time
 };
+
+// Held while a large manifest is read and checked, which takes three times its size.
+static pthread_mutex_t large_manifest = PTHREAD_MUTEX_INITIALIZER;
 
 void store_file_release(struct store_file *f)
 {
@@ -281,24 +286,13 @@ static int check_manifest(const struct wanted *w, struct str bytes, struct diges
 	return 0;
 }
 
-// The bytes of FD, which are what W wants. 0, WOULD_WAIT or -1.
-static int read_manifest(int fd, const struct wanted *w, struct buf *ret, struct digest *ret_digest,
-			 struct err *e)
+// N bytes of FD, which are what W wants. 0, WOULD_WAIT or -1.
+static int read_bytes(int fd, size_t n, const struct wanted *w, struct buf *ret,
+		      struct digest *ret_digest, struct err *e)
 {
 	char small[SMALL_MANIFEST];
 	auto_free char *large = NULL;
 	struct digest got;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return err_os(e, ERR_IO, "cannot read '%s'", w->name);
-	if (!S_ISREG(st.st_mode))
-		return err_set(e, ERR_IO, "'%s' is not a regular file", w->name);
-	if (st.st_size > (off_t)MANIFEST_MAX)
-		return err_set(e, w->guess ? ERR_NOT_FOUND : ERR_IO,
-			       "'%s': %jd bytes are more than a manifest may have", w->name,
-			       (intmax_t)st.st_size);
-	size_t n = (size_t)st.st_size;
 	char *data = small;
 
 	if (n > sizeof(small))
@@ -313,6 +307,30 @@ static int read_manifest(int fd, const struct wanted *w, struct buf *ret, struct
 		return -1;
 	*ret_digest = got;
 	return 0;
+}
+
+static int read_manifest(int fd, const struct wanted *w, struct buf *ret, struct digest *ret_digest,
+			 struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_os(e, ERR_IO, "cannot read '%s'", w->name);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_IO, "'%s' is not a regular file", w->name);
+	if (st.st_size > (off_t)MANIFEST_MAX)
+		return err_set(e, w->guess ? ERR_NOT_FOUND : ERR_IO,
+			       "'%s': %jd bytes are more than a manifest may have", w->name,
+			       (intmax_t)st.st_size);
+	if (st.st_size <= LARGE_MANIFEST)
+		return read_bytes(fd, (size_t)st.st_size, w, ret, ret_digest, e);
+	if (w->patience == STORE_NO_WAIT)
+		return WOULD_WAIT;
+	pthread_mutex_lock(&large_manifest);
+	int r = read_bytes(fd, (size_t)st.st_size, w, ret, ret_digest, e);
+
+	pthread_mutex_unlock(&large_manifest);
+	return r;
 }
 
 // ---- manifests
