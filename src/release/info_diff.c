@@ -361,6 +361,7 @@ int release_diff_json(struct json_out *j, const struct release_info *from,
 	find_changes(&c);
 	auto_free struct change *owned = c.v;
 
+	(void)owned;
 	json_out_begin(j, '{');
 	json_out_key(j, "from");
 	if (release_info_json(j, from, e) < 0)

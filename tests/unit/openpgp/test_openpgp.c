@@ -269,6 +269,7 @@ TEST(a_message_that_ends_early_is_refused_wherever_it_ends)
 	struct str m = message_of("oc-mirror/internal-e2e/signature-1");
 	auto_free char *hold = (char *)m.p;
 
+	(void)hold;
 	CHECK(k != NULL && m.n > 0);
 	for (size_t n = 0; k && n < m.n; n += 7) {
 		struct openpgp_signature s;
@@ -377,6 +378,8 @@ TEST(threads_share_a_keyring)
 {
 	struct str m = message_of("oc-mirror/internal-e2e/signature-1");
 	auto_free char *hold = (char *)m.p;
+
+	(void)hold;
 	pthread_t threads[4];
 
 	rings[0] = load("redhat-release");
