@@ -112,12 +112,13 @@ static int take_member(struct map_reading *m, const struct json *member, struct 
 	return m->r->take(m->r->arg, location, (struct str){bytes, n}, &m->r->enough);
 }
 
-// "sha256-HEX-N" are the digest's.
+// "sha256-HEX" and "sha256-HEX-N" are the digest's.
 static bool is_wanted(const struct digest *d, const char *name)
 {
-	auto_free char *prefix = xasprintf("%s-%s-", digest_algo_name(d->algo), digest_hex(d));
+	auto_free char *base = xasprintf("%s-%s", digest_algo_name(d->algo), digest_hex(d));
+	size_t n = strlen(base);
 
-	return starts_with(name, prefix);
+	return strncmp(name, base, n) == 0 && (name[n] == '\0' || name[n] == '-');
 }
 
 static int read_config_map(void *arg, const struct json *root, struct err *e)

@@ -101,9 +101,6 @@ static const struct {
 	{{"adm", "release", "mirror", RELEASE, "--to=127.0.0.1:2/x/y", "--overwrite"},
 	 ICSP_NOTICE
 	 "error: --overwite is only valid when --apply-release-image-signature is specified\n"},
-	{{"adm", "release", "mirror", RELEASE, "--to-dir=x", "--release-image-signature-to-dir=y"},
-	 ICSP_NOTICE
-	 "error: --release-image-signature-to-dir is not supported yet: signature files come with a later version\n"},
 	// commands
 	{{"adm", "catalog", "mirror"},
 	 "error: unknown command \"catalog\" for \"oc adm\"\nSee 'oc adm --help' for usage.\n"},
