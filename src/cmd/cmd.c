@@ -25,8 +25,9 @@ static const struct cmd cmd_image = {
 
 static const struct cmd cmd_adm_release = {
 	.name = "release",
-	.summary = "Mirror and inspect OpenShift releases",
-	.subs = (const struct cmd *const[]){&cmd_adm_release_info, &cmd_adm_release_mirror, NULL},
+	.summary = "Mirror, inspect and extract OpenShift releases",
+	.subs = (const struct cmd *const[]){&cmd_adm_release_extract, &cmd_adm_release_info,
+					    &cmd_adm_release_mirror, NULL},
 };
 
 static const struct cmd cmd_adm = {

@@ -30,6 +30,7 @@ import payload
 CASES = os.path.join(e2e.TOP, "tests/data/golden")
 EXPECTED = os.path.join(HERE, "golden/expected")
 PORTS = {"source": 5101, "destination": 5102, "basic": 5103, "token": 5104, "static": 5105, "tls": 5108}
+ARCHIVES = (".tar.gz", ".zip")  # how well they are packed is not compared; extract.t looks into them
 ASPECTS = ("rc", "stdout", "tree", "registry", "post")
 
 Deviation = collections.namedtuple("Deviation", "case aspects reason")
@@ -189,6 +190,8 @@ class Case:
             return os.path.basename(os.readlink(path))
         if not stat.S_ISREG(os.stat(path).st_mode):
             return "d"
+        if path.endswith(ARCHIVES):
+            return "archive"
         if self.is_tag(path) and os.path.islink(path):
             return "sha256:" + e2e.file_digest(path)
         return str(os.path.getsize(path))
@@ -204,7 +207,8 @@ class Case:
                 continue
             kind, size, path = m.groups()
             path, _, target = path.partition(" -> ")
-            found[path] = "d" if kind == "d" else os.path.basename(target) if kind == "l" else size
+            found[path] = "d" if kind == "d" else os.path.basename(target) if kind == "l" else \
+                "archive" if path.endswith(ARCHIVES) else size
         return {p: v for p, v in found.items() if self.is_compared(p)}
 
     def registries_now(self):
