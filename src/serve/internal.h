@@ -30,6 +30,7 @@ struct api {
 	_Atomic uint64_t manifest_bytes; // of manifests that are being pushed
 	_Atomic uint64_t answer_bytes;   // of large answers that are in memory
 	pthread_mutex_t document;        // held while a large document is parsed
+	atomic_uint lists_reading;       // lists of referrers that read a lot
 	atomic_uint forms_hashing;       // passwords of POST /token that are being checked
 	atomic_uint trouble;             // enum trouble
 	int64_t swept;                   // api_tick's own: unix time of the last; 0: none yet

@@ -23,6 +23,8 @@ enum {
 	TAGS_WHOLE_MAX = 10000,        // old clients do not follow Link
 	REFERRERS_BYTES_MAX = 4 << 20, // of one answer
 	REFERRERS_READ_MAX = 32 << 20, // of manifests looked at for it
+	REFERRERS_LIGHT = 1 << 20,     // beyond this they are few at once, for each keeps a worker
+	REFERRERS_HEAVY_MAX = 3,
 };
 
 #define CATALOG_US ((uint64_t)5 * 1000000)
@@ -425,10 +427,23 @@ static void link_next_referrers(struct call *c, const char *filter, const char *
 	reply_header(&c->x->reply, "Link", "<%s>; rel=\"next\"", url.p);
 }
 
+// Has the list READ a lot by now? False: too many have, and the reply says so.
+static bool may_read_on(struct call *c, size_t read, bool *heavy)
+{
+	if (read <= REFERRERS_LIGHT || *heavy)
+		return true;
+	*heavy = true;
+	if (atomic_fetch_add(&c->api->lists_reading, 1) < REFERRERS_HEAVY_MAX)
+		return true;
+	reply_error(c, 503, "TOOMANYREQUESTS", "too many long lists of referrers are being read");
+	reply_header(&c->x->reply, "Retry-After", "1");
+	return false;
+}
+
 // A page ends at so many entries, at so many bytes, and at so many bytes read: with a filter it may
 // have no entry and yet a next one.
-static int answer_referrers(struct call *c, const struct strlist *digests, const char *filter,
-			    struct err *e)
+static int fill_referrers(struct call *c, const struct strlist *digests, const char *filter,
+			  bool *heavy, struct err *e)
 {
 	struct buf *body = &c->x->reply.body;
 	size_t start = page_start(digests, query_get(&c->query, "last")), i, read = 0;
@@ -440,6 +455,8 @@ static int answer_referrers(struct call *c, const struct strlist *digests, const
 
 		if (read > REFERRERS_READ_MAX)
 			break;
+		if (!may_read_on(c, read, heavy))
+			return 0;
 		// Each of them may be large, and many may ask.
 		pthread_mutex_lock(&c->api->document);
 		int r = add_referrer(c, &entry, digests->v[i], filter, &read, e);
@@ -460,6 +477,17 @@ static int answer_referrers(struct call *c, const struct strlist *digests, const
 	if (i > start && i < digests->n)
 		link_next_referrers(c, filter, digests->v[i - 1]);
 	return 0;
+}
+
+static int answer_referrers(struct call *c, const struct strlist *digests, const char *filter,
+			    struct err *e)
+{
+	bool heavy = false;
+	int r = fill_referrers(c, digests, filter, &heavy, e);
+
+	if (heavy)
+		atomic_fetch_sub(&c->api->lists_reading, 1);
+	return r;
 }
 
 enum exchange_next list_referrers(struct call *c)
