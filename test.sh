@@ -71,7 +71,7 @@ unit_tests() { # DIRECTORY [FOLDER...]
 
 [ $install = no ] || install_packages "${build_packages[@]}" "${test_packages[@]}"
 
-threaded=(util net transfer store repo registry)
+threaded=(util net transfer store repo registry serve)
 setup build gcc
 compile build
 setup build-asan gcc -Db_sanitize=address,undefined -Db_lundef=false
