@@ -3,6 +3,7 @@
 #include "repo/place.h"
 
 #include "repo/adapters.h"
+#include "repo/mirrored.h"
 #include "util/map.h"
 #include "util/mem.h"
 
@@ -20,6 +21,7 @@ struct places {
 	struct folder from, to; // TO's place is FROM's when both are one folder
 	pthread_mutex_t lock;
 	struct map registries; // guarded by lock, as are the places of the folders: name → place
+	struct map mirrored; // guarded by lock: "registry/repository" → repo, NULL without mirrors
 };
 
 struct places *places_new(const struct places_config *cfg)
@@ -39,6 +41,10 @@ void places_free(struct places *p)
 {
 	if (!p)
 		return;
+	for (size_t i = 0; i < p->mirrored.n; i++)
+		if (p->mirrored.entries[i].ptr)
+			mirrored_free(p->mirrored.entries[i].ptr);
+	map_release(&p->mirrored);
 	for (size_t i = 0; i < p->registries.n; i++)
 		place_free(p->registries.entries[i].ptr);
 	map_release(&p->registries);
@@ -147,6 +153,62 @@ static struct repo *registry_repo(struct places *p, const struct reference *ref,
 	return place_repo(place, ref->repository);
 }
 
+// Where REF's repository, which is SOURCE, is read: its mirrors, then itself. *ret_other: it has
+// any, or must not be asked.
+static struct mirrored_places find_mirrors(struct places *p, const struct reference *ref,
+					   struct repo *source, bool tags, bool *ret_other)
+{
+	struct place_mirrors found = {0};
+	struct mirrored_places to = {0};
+
+	p->cfg.mirrors(p->cfg.mirrors_arg, ref, tags, &found);
+	*ret_other |= found.n > 0 || found.never_source;
+	to.v = xcalloc(found.n + 1, sizeof(struct repo *));
+	for (size_t i = 0; i < found.n; i++) {
+		struct repo *mirror = registry_repo(p, &found.v[i], false);
+
+		if (mirror != source)
+			to.v[to.n++] = mirror;
+		reference_release(&found.v[i]);
+	}
+	free(found.v);
+	if (!found.never_source)
+		to.v[to.n++] = source;
+	return to;
+}
+
+static struct repo *mirrored_repo(struct places *p, const struct reference *ref)
+{
+	struct repo *source = registry_repo(p, ref, false);
+	auto_free char *name = reference_print_repository(ref);
+	bool other = false;
+
+	pthread_mutex_lock(&p->lock);
+	struct map_entry *known = map_find(&p->mirrored, str_of(name));
+	struct repo *r = known ? known->ptr : NULL;
+
+	pthread_mutex_unlock(&p->lock);
+	if (known)
+		return r ? r : source;
+	struct mirrored_places by_digest = find_mirrors(p, ref, source, false, &other);
+	struct mirrored_places by_tag = find_mirrors(p, ref, source, true, &other);
+
+	r = mirrored_new(source, by_digest, by_tag);
+	pthread_mutex_lock(&p->lock);
+	bool new;
+	struct map_entry *en = map_put(&p->mirrored, str_of(name), &new);
+
+	// Another thread may have been faster.
+	if (new &&other)
+		en->ptr = steal(&r);
+	struct repo *kept = en->ptr;
+
+	pthread_mutex_unlock(&p->lock);
+	if (r)
+		mirrored_free(r);
+	return kept ? kept : source;
+}
+
 struct repo *places_repo(struct places *p, const struct reference *ref, bool write, struct err *e)
 {
 	if (ref->type == REF_S3) {
@@ -162,6 +224,8 @@ struct repo *places_repo(struct places *p, const struct reference *ref, bool wri
 	}
 	if (ref->type == REF_FILE)
 		return file_repo(p, ref, write, e);
+	if (!write && p->cfg.mirrors)
+		return mirrored_repo(p, ref);
 	return registry_repo(p, ref, write);
 }
 

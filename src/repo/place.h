@@ -12,6 +12,14 @@
 
 struct places;
 
+// Where else the content of a repository may be read, in this order, by references without tag and
+// digest; owned. Then where it is named, unless NEVER_SOURCE.
+struct place_mirrors {
+	struct reference *v;
+	size_t n;
+	bool never_source;
+};
+
 struct places_config {
 	struct registry_config registry; // for every registry of the run
 	// Folders of file:// sources and destinations. Each stands in for the other when that is
@@ -21,6 +29,11 @@ struct places_config {
 	// Notices such as "exFAT: writing the portable layout"; may be NULL.
 	void (*on_notice)(void *arg, const char *text);
 	void *on_notice_arg;
+	// Asked once for each repository of a registry that is read: where its content is by
+	// digest, or TAGS: by tag. May be NULL.
+	void (*mirrors)(void *arg, const struct reference *ref, bool tags,
+			struct place_mirrors *ret);
+	void *mirrors_arg;
 };
 
 struct places *places_new(const struct places_config *cfg);
@@ -28,7 +41,8 @@ void places_free(struct places *p);
 DEFINE_AUTO(places_free, struct places)
 
 // The repo that REF names, tag and digest ignored. WRITE for destinations (opens dir, else
-// from_dir). Borrowed from PLACES. S3 is ERR_UNSUPPORTED by name.
+// from_dir); otherwise it is read through its mirrors where it has some. Borrowed from PLACES. S3
+// is ERR_UNSUPPORTED by name.
 struct repo *places_repo(struct places *p, const struct reference *ref, bool write, struct err *e)
 	must_check;
 // The store behind a PLACE_STORE, the registry behind a PLACE_REGISTRY; NULL otherwise. For what
