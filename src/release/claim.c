@@ -108,7 +108,7 @@ int claim_parse(struct claim *ret, struct str bytes, struct err *e)
 
 int claim_check(struct claim *ret, struct str bytes, const struct digest *want, struct err *e)
 {
-	struct claim c;
+	struct claim c = {0};
 
 	if (claim_parse(&c, bytes, e) < 0)
 		return -1;

@@ -410,6 +410,21 @@ TEST(a_config_map_that_is_broken_is_told_and_the_next_store_asked)
 	CHECK_OK(signatures_find(&s, &v, NULL, &d, &e));
 }
 
+TEST(what_is_no_file_is_not_waited_for)
+{
+	auto_verifier struct verifier v = {0};
+	auto_signatures struct signatures s = {0};
+	auto_free char *dir = folder();
+	auto_free char *pipe = path_join(dir, "signature-sha256-6553a631ff5a19ef.json");
+	struct digest d = digest(A);
+
+	trust_golden(&v);
+	CHECK(mkfifo(pipe, 0600) == 0);
+	REQUIRE_OK(verifier_add_store(&v, dir, &e));
+	CHECK_FAILS(signatures_find(&s, &v, NULL, &d, &e));
+	CHECK(ends_with(e.text, ".json is not a file"));
+}
+
 // --- the config map ---
 
 TEST(the_config_map_is_that_of_the_reference_and_is_found_again)
