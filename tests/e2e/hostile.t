@@ -220,8 +220,11 @@ def a_flood_of_passwords_delays_nobody_who_is_known():
     answers, done = [], threading.Event()
 
     def guess(i):
-        request = head("GET", "/token?service=x&scope=repository:a:push" if i % 2 else "/v2/",
-                       "Authorization: " + basic("bob", "guess %d" % i), "Connection: close")
+        form = "grant_type=password&service=x&scope=repository:a:push&username=bob&password=guess%d" % i
+        login = ["Authorization: " + basic("bob", "guess %d" % i), "Connection: close"]
+        request = (head("GET", "/v2/", *login), head("GET", "/token?service=x&scope=repository:a:push", *login),
+                   head("POST", "/token", "Content-Type: application/x-www-form-urlencoded", "Content-Length: %d" % len(form),
+                        "Connection: close") + form.encode())[i % 3]
         return statuses(server.say(request, "127.0.%d.%d" % (1 + i // 200, 1 + i % 200), timeout=120))[:1]
 
     def flood():
