@@ -14,6 +14,7 @@ struct options {
 	struct filter_options filter;
 	struct parallel_options parallel;
 	struct unpack_options unpack;
+	struct lookup_options lookup;
 	const char *from, *to, *file, *command, *command_os, *dir, *release_image, *cloud,
 		*install_config;
 	bool tools, credentials_requests, included, allow_unpatched;
@@ -57,6 +58,7 @@ static const struct flag_group groups[] = {
 	{security_flags, AT(security)},
 	{filter_flags, AT(filter)},
 	{parallel_flags, AT(parallel)},
+	{lookup_flags, AT(lookup)},
 	{unpack_flags, AT(unpack)},
 	{0},
 };
@@ -135,9 +137,14 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 	auto_buf struct buf config = BUF_INIT(INSTALL_CONFIG_MAX);
 	auto_setup struct setup s = {0};
 	struct setup_config cfg = {
-		.security = &o->security, .parallel = &o->parallel, .dir = o->dir};
+		.security = &o->security,
+		.parallel = &o->parallel,
+		.lookup = &o->lookup,
+		.dir = o->dir,
+	};
 
-	if (find_image(o, argc, argv, e) < 0 || check(o, e) < 0)
+	if (find_image(o, argc, argv, e) < 0 || check(o, e) < 0 ||
+	    lookup_check(&o->lookup, io, e) < 0)
 		return -1;
 	struct release_extract_request req = {
 		.image = o->from,
@@ -160,6 +167,7 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 	    setup_init(&s, io, &cfg, e) < 0)
 		return -1;
 	req.install_config = buf_str(&config);
+	setup_note_image(&s, o->from);
 	return extract(o, &s, &req, e);
 }
 

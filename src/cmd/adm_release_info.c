@@ -16,6 +16,7 @@ struct options {
 	struct security_options security;
 	struct filter_options filter;
 	struct parallel_options parallel;
+	struct lookup_options lookup;
 	const char *changes_from, *output, *template, *image_for, *dir;
 	bool pullspecs, commits, commit_urls, size, contents, verify, include_images;
 	bool allow_missing_template_keys;
@@ -55,6 +56,7 @@ static const struct flag_group groups[] = {
 	{security_flags, AT(security)},
 	{filter_flags, AT(filter)},
 	{parallel_flags, AT(parallel)},
+	{lookup_flags, AT(lookup)},
 	{0},
 };
 #undef AT
@@ -161,6 +163,7 @@ static int read_release(struct run *r, const char *image, struct release_info *r
 {
 	struct release_info_request req = r->req;
 
+	setup_note_image(r->s, image);
 	req.image = image;
 	if (release_info_read(ret, r->s->places, &req, e) < 0)
 		return -1;
@@ -423,12 +426,14 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 	struct setup_config cfg = {
 		.security = &o->security,
 		.parallel = &o->parallel,
+		.lookup = &o->lookup,
 		.dir = o->dir,
 		.from_dir = o->dir,
 	};
 	struct run r = {.o = o, .s = &s, .query = BUF_INIT(QUERY_FILE_MAX)};
 
-	if (platform_filter_new(&filter, any ? platform_local() : o->filter.filter_by_os, e) < 0 ||
+	if (lookup_check(&o->lookup, io, e) < 0 ||
+	    platform_filter_new(&filter, any ? platform_local() : o->filter.filter_by_os, e) < 0 ||
 	    setup_init(&s, io, &cfg, e) < 0)
 		return -1;
 	r.req = (struct release_info_request){.filter = filter, .default_filter = any};

@@ -8,6 +8,7 @@
 struct options {
 	struct security_options security;
 	struct filter_options filter;
+	struct lookup_options lookup;
 	const char *output, *dir;
 	bool show_multiarch;
 };
@@ -25,6 +26,7 @@ static const struct flag_group groups[] = {
 	{flags, 0},
 	{security_flags, AT(security)},
 	{filter_flags, AT(filter)},
+	{lookup_flags, AT(lookup)},
 	{0},
 };
 #undef AT
@@ -106,6 +108,7 @@ static int show_argument(struct run *r, const char *text, struct err *e)
 
 	if (reference_parse(&ref, text, REF_WILDCARD, e) < 0)
 		return -1;
+	setup_note_image(r->s, text);
 	struct repo *repo = places_repo(r->s->places, &ref, false, e);
 
 	if (!repo)
@@ -120,7 +123,8 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 	struct options *o = options;
 	auto_setup struct setup s = {0};
 	auto_of(platform_filter_free) struct platform_filter *filter = NULL;
-	struct setup_config cfg = {.security = &o->security, .dir = o->dir, .from_dir = o->dir};
+	struct setup_config cfg = {
+		.security = &o->security, .lookup = &o->lookup, .dir = o->dir, .from_dir = o->dir};
 	struct run r = {.s = &s, .json = o->output && *o->output};
 
 	if (argc == 0)

@@ -26,6 +26,39 @@ const struct flag filter_flags[] = {
 	{0},
 };
 
+const struct flag lookup_flags[] = {
+	{FLAG_STRING, 0, "icsp-file", offsetof(struct lookup_options, icsp_file), "FILE",
+	 "the same as --idms-file", FLAG_HIDDEN, 0},
+	{FLAG_STRING, 0, "idms-file", offsetof(struct lookup_options, idms_file), "FILE",
+	 "read images through the mirrors of these policies: ImageDigestMirrorSet, ImageTagMirrorSet, ImageContentSourcePolicy or the section of install-config.yaml",
+	 0, 0},
+	{0},
+};
+
+static bool given(const char *value)
+{
+	return value && *value;
+}
+
+int lookup_file(const struct lookup_options *o, const char **ret, struct err *e)
+{
+	if (given(o->icsp_file) && given(o->idms_file))
+		return err_set(e, ERR_USAGE, "icsp-file and idms-file are mutually exclusive");
+	*ret = given(o->icsp_file) ? o->icsp_file : given(o->idms_file) ? o->idms_file : NULL;
+	return 0;
+}
+
+int lookup_check(const struct lookup_options *o, const struct cmd_io *io, struct err *e)
+{
+	const char *file;
+
+	if (given(o->icsp_file))
+		fputs("Flag --icsp-file has been deprecated, support for it will be removed in a "
+		      "future release. Use --idms-file instead.\n",
+		      io->err);
+	return lookup_file(o, &file, e);
+}
+
 const struct flag parallel_flags[] = {
 	{FLAG_INT, 0, "max-per-registry", offsetof(struct parallel_options, max_per_registry), "N",
 	 "requests at a time for each registry (default: adaptive, 6 to 32)", 0,

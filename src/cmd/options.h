@@ -20,6 +20,16 @@ struct filter_options {
 };
 extern const struct flag filter_flags[];
 
+// Where else images may be read (L): files with mirror policies.
+struct lookup_options {
+	const char *icsp_file, *idms_file; // NULL: not given
+};
+extern const struct flag lookup_flags[];
+// The file that was named, or NULL. ERR_USAGE when both were.
+int lookup_file(const struct lookup_options *o, const char **ret, struct err *e) must_check;
+// The same, and --icsp-file is deprecated here.
+int lookup_check(const struct lookup_options *o, const struct cmd_io *io, struct err *e) must_check;
+
 // How much at a time (P). max_per_registry counts only when given.
 struct parallel_options {
 	int max_per_registry;

@@ -105,6 +105,40 @@ static void on_notice(void *arg, const char *text)
 	progress_line(arg, "info: %s", text);
 }
 
+static int read_policy(struct setup *s, const struct setup_config *cfg, struct err *e)
+{
+	const char *file = NULL;
+
+	if (!cfg->lookup)
+		return 0;
+	if (lookup_file(cfg->lookup, &file, e) < 0)
+		return -1;
+	return file ? policy_read_file(&s->policy, file, e) : 0;
+}
+
+static void find_mirrors(void *arg, const struct reference *ref, bool tags,
+			 struct place_mirrors *ret)
+{
+	struct policy_places found;
+
+	policy_mirrors(arg, ref, tags, &found);
+	*ret = (struct place_mirrors){found.v, found.n, found.never_source};
+}
+
+void setup_note_image(const struct setup *s, const char *image)
+{
+	auto_reference struct reference ref = {0};
+	struct err ignored;
+
+	if (s->policy.n == 0 || policy_has_tags(&s->policy) ||
+	    reference_parse(&ref, image, REF_WILDCARD, &ignored) < 0)
+		return;
+	if (ref.type == REF_REGISTRY && !ref.has_digest)
+		progress_line(s->progress,
+			      "warning: --idms-file(and --icsp-file) only applies to images "
+			      "referenced by digest and will be ignored for tags");
+}
+
 static void open_places(struct setup *s, const struct setup_config *cfg)
 {
 	const char *dir = cfg->dir && *cfg->dir ? cfg->dir : ".";
@@ -129,6 +163,8 @@ static void open_places(struct setup *s, const struct setup_config *cfg)
 		.layout = cfg->layout,
 		.on_notice = on_notice,
 		.on_notice_arg = s->progress,
+		.mirrors = s->policy.n > 0 ? find_mirrors : NULL,
+		.mirrors_arg = &s->policy,
 	};
 
 	s->places = places_new(&places);
@@ -150,7 +186,8 @@ int setup_init(struct setup *ret, const struct cmd_io *io, const struct setup_co
 	if (!cfg->security)
 		return 0;
 	ret->state_dir = state_dir(io);
-	if (open_credentials(ret, cfg, e) < 0 || open_http(ret, cfg, e) < 0)
+	if (read_policy(ret, cfg, e) < 0 || open_credentials(ret, cfg, e) < 0 ||
+	    open_http(ret, cfg, e) < 0)
 		return -1;
 	open_places(ret, cfg);
 	return 0;
@@ -159,6 +196,7 @@ int setup_init(struct setup *ret, const struct cmd_io *io, const struct setup_co
 void setup_release(struct setup *s)
 {
 	places_free(s->places);
+	policy_release(&s->policy);
 	http_free(s->net);
 	credentials_free(s->credentials);
 	if (s->pool)
