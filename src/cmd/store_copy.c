@@ -2,6 +2,7 @@
 // store copy: a whole folder of mirrored images into another, in either layout.
 #include "cmd/setup.h"
 #include "data/gofmt.h"
+#include "release/signatures.h"
 #include "util/clock.h"
 
 #include <inttypes.h>
@@ -62,16 +63,20 @@ static int copy(struct setup *s, const char *from, const char *to, enum store_la
 	auto_of(store_close) struct store *src = NULL, *dst = NULL;
 	struct copied copied = {.progress = s->progress};
 	uint64_t start = clock_us();
+	size_t signatures;
 
 	if (open_store(&src, s, from, STORE_READ, STORE_LAYOUT_AUTO, e) < 0 ||
 	    open_store(&dst, s, to, STORE_WRITE, layout, e) < 0 ||
-	    store_copy(src, dst, on_object, &copied, e) < 0 || store_sync(dst, e) < 0)
+	    store_copy(src, dst, on_object, &copied, e) < 0 || store_sync(dst, e) < 0 ||
+	    signatures_copy(from, to, &signatures, e) < 0)
 		return -1;
 	progress_settle(s->progress);
 	int64_t ns = (int64_t)(clock_us() - start) * 1000;
 
 	progress_line(s->progress, "info: Copied %" PRIu64 " objects, %s, in %s", copied.objects,
 		      gofmt_binary(copied.bytes).s, gofmt_duration(gofmt_round(ns, 10000000)).s);
+	if (signatures > 0)
+		progress_line(s->progress, "info: Copied signatures of releases: %zu", signatures);
 	return 0;
 }
 

@@ -14,8 +14,6 @@
 #include "util/fs.h"
 #include "util/mem.h"
 
-#define CONFIG_MAP_MAX ((size_t)8 << 20)
-
 enum { HEAD_SECONDS = 10 }; // for the head of an answer: on closed networks packets just vanish
 
 struct reading {
@@ -78,8 +76,7 @@ static int read_server(struct reading *r, const char *store, struct err *e)
 	return 0;
 }
 
-// Media come from strangers: what is no file is not opened for reading.
-static int read_file(struct buf *ret, const char *path, struct err *e)
+int signature_file_read(struct buf *ret, const char *path, struct err *e)
 {
 	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -98,7 +95,7 @@ static int read_folder(struct reading *r, const char *store, struct err *e)
 		auto_free char *path = signature_path(store, r->digest, n);
 		auto_buf struct buf bytes = BUF_INIT(OPENPGP_MESSAGE_MAX);
 
-		if (read_file(&bytes, path, e) < 0)
+		if (signature_file_read(&bytes, path, e) < 0)
 			return e->kind == ERR_NOT_FOUND ? 0 : -1;
 		if (r->take(r->arg, path, buf_str(&bytes), &r->enough) < 0)
 			return -1;
@@ -160,12 +157,13 @@ static int read_config_map(void *arg, const struct json *root, struct err *e)
 
 static int read_map_file(struct reading *r, const char *path, struct err *e)
 {
-	auto_buf struct buf text = BUF_INIT(CONFIG_MAP_MAX);
+	auto_buf struct buf text = BUF_INIT(SIGNATURES_FILE_MAX);
 	struct map_reading m = {.r = r, .path = path};
 
-	if (read_file(&text, path, e) < 0)
+	if (signature_file_read(&text, path, e) < 0)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
-	if (yaml_parse(buf_str(&text), YAML_LIMITS(CONFIG_MAP_MAX), 0, read_config_map, &m, e) < 0)
+	if (yaml_parse(buf_str(&text), YAML_LIMITS(SIGNATURES_FILE_MAX), 0, read_config_map, &m,
+		       e) < 0)
 		return err_wrap(e, "%s", path);
 	return 0;
 }

@@ -16,4 +16,8 @@ typedef int (*signature_store_take)(void *arg, const char *location, struct str 
 int signature_store_each(const char *store, struct http *net, const struct digest *digest,
 			 signature_store_take take, void *arg, struct err *e) must_check;
 
+// A file of a store, appended to *ret. Media come from strangers: what is no regular file is
+// ERR_INPUT, never waited for. ERR_NOT_FOUND.
+int signature_file_read(struct buf *ret, const char *path, struct err *e) must_check;
+
 #endif

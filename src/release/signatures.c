@@ -2,6 +2,8 @@
 // The search for good signatures, and the config map they are kept in.
 #include "release/signatures.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <string.h>
 
 #include "data/base64.h"
@@ -10,6 +12,8 @@
 #include "release/signature_store.h"
 #include "util/fs.h"
 #include "util/mem.h"
+
+enum { FILES_MAX = 10000 }; // config maps of one folder of media
 
 static void release_signature(struct signature *s)
 {
@@ -218,4 +222,50 @@ int signatures_write(const struct signatures *s, const char *dir, struct err *e)
 	if (fs_mkdirs(dir, 0750, e) < 0)
 		return -1;
 	return fs_write_file(path, buf_str(&text), 0640, e);
+}
+
+static bool is_file_name(const char *name)
+{
+	return starts_with(name, "signature-") && ends_with(name, ".json");
+}
+
+static int list_files(struct strlist *ret, const char *dir, struct err *e)
+{
+	DIR *d = opendir(dir);
+
+	if (!d)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : err_os(e, ERR_IO, "open %s", dir);
+	for (struct dirent *entry; (entry = readdir(d)) && ret->n <= FILES_MAX;)
+		if (is_file_name(entry->d_name))
+			strlist_add(ret, entry->d_name);
+	closedir(d);
+	if (ret->n > FILES_MAX)
+		return err_set(e, ERR_INPUT, "more than %d config maps in %s", FILES_MAX, dir);
+	strlist_sort(ret);
+	return 0;
+}
+
+static int copy_file(const char *from, const char *to, const char *name, struct err *e)
+{
+	auto_free char *source = path_join(from, name), *target = path_join(to, name);
+	auto_buf struct buf text = BUF_INIT(SIGNATURES_FILE_MAX);
+
+	if (signature_file_read(&text, source, e) < 0)
+		return -1;
+	return fs_write_file(target, buf_str(&text), 0640, e);
+}
+
+int signatures_copy(const char *from_media, const char *to_media, size_t *ret_n, struct err *e)
+{
+	auto_free char *from = path_join(from_media, SIGNATURES_MEDIA);
+	auto_free char *to = path_join(to_media, SIGNATURES_MEDIA);
+	auto_strlist struct strlist names = {0};
+
+	if (list_files(&names, from, e) < 0 || (names.n > 0 && fs_mkdirs(to, 0750, e) < 0))
+		return -1;
+	for (size_t i = 0; i < names.n; i++)
+		if (copy_file(from, to, names.v[i], e) < 0)
+			return -1;
+	*ret_n = names.n;
+	return 0;
 }

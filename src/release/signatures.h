@@ -17,6 +17,7 @@
 struct http;
 
 enum { SIGNATURES_MAX = 20 };
+#define SIGNATURES_FILE_MAX ((size_t)8 << 20) // of a config map
 
 // The folder below media in which the config maps are: MEDIA/config.
 #define SIGNATURES_MEDIA "config"
@@ -50,5 +51,8 @@ char *signatures_file_name(const struct digest *digest);
 void signatures_print(struct buf *out, const struct signatures *s);
 // Writes it to DIR, which is made when it is missing.
 int signatures_write(const struct signatures *s, const char *dir, struct err *e) must_check;
+// The config maps of one folder of media into those of another, as they are. *ret_n: how many.
+int signatures_copy(const char *from_media, const char *to_media, size_t *ret_n, struct err *e)
+	must_check;
 
 #endif

@@ -115,9 +115,12 @@ def a_signed_release_is_verified_through_server_media_and_far_side():
     # No source, no store: only what was carried.
     stop(release.source.process)
     asked = len(store.asked)
-    for name in ("mirror", "copied"):
-        if name != "mirror":
+    for name in ("mirror", "copied", "portable"):
+        if name == "copied":
             subprocess.run(["cp", "-rL", "mirror", name], check=True)
+        elif name == "portable":
+            r = succeeds("store", "copy", "mirror", name, "--layout=portable")
+            check("info: Copied signatures of releases: 1\n" in r.err, "store copy says so", r.err)
         destination.clear()
         r = succeeds("adm", "release", "mirror", "--insecure", "--from-dir=" + name, "--require-signature",
                      "--from=file://openshift/release:" + TAG, "--to=%s/ocp4" % destination.host,
