@@ -18,9 +18,9 @@ enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_INCOMPLETE = 3, STATUS_INTERRUPT
 
 static const struct cmd cmd_image = {
 	.name = "image",
-	.summary = "Mirror images between registries and folders, show and serve them",
-	.subs = (const struct cmd *const[]){&cmd_image_info, &cmd_image_mirror, &cmd_image_serve,
-					    NULL},
+	.summary = "Mirror images between registries and folders, show, extract and serve them",
+	.subs = (const struct cmd *const[]){&cmd_image_extract, &cmd_image_info, &cmd_image_mirror,
+					    &cmd_image_serve, NULL},
 };
 
 static const struct cmd cmd_adm_release = {

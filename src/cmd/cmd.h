@@ -65,7 +65,7 @@ struct cmd {
 };
 
 extern const struct cmd cmd_root;
-extern const struct cmd cmd_adm_release_extract;
+extern const struct cmd cmd_adm_release_extract, cmd_image_extract;
 extern const struct cmd cmd_image_mirror, cmd_adm_release_mirror, cmd_store_copy, cmd_version;
 extern const struct cmd cmd_adm_release_info, cmd_image_info, cmd_image_serve, cmd_registry_serve;
 
