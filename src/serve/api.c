@@ -28,6 +28,8 @@ enum {
 	FORMS_HASHING_MAX = 2,  // password checks of forms at once: they keep a worker each
 	BODY_DRAIN_MAX = 65536, // a longer body that is not wanted costs its connection
 	SWEEP_SECONDS = 3600,
+	CROWDED_SWEEP_SECONDS = 5,
+	CROWDED_IDLE_SECONDS = 15 * 60, // what is older makes room for others
 	RESERVE_PERCENT = 5,
 	FALL_THROUGH_MAX = 64, // roots that are tried for one broken file
 };
@@ -94,6 +96,21 @@ static void sweep(struct api *a)
 	set_trouble(a, TROUBLE_SWEEP, failed, e.text);
 }
 
+// Uploads whose clients died are kept for a day, unless they would keep others from pushing.
+static void make_room(struct api *a)
+{
+	int64_t now = a->cfg.now();
+	struct err e = {0};
+
+	if (!a->cfg.store || now - a->made_room < CROWDED_SWEEP_SECONDS ||
+	    (uint64_t)store_upload_count(a->cfg.store) * 4 < (uint64_t)a->cfg.limits.sessions * 3)
+		return;
+	a->made_room = now;
+	bool failed = store_upload_crowd_out(a->cfg.store, now - CROWDED_IDLE_SECONDS, &e) < 0;
+
+	set_trouble(a, TROUBLE_SWEEP, failed, e.text);
+}
+
 void api_tick(struct api *a)
 {
 	struct err e = {0};
@@ -103,6 +120,7 @@ void api_tick(struct api *a)
 	set_trouble(a, TROUBLE_DISK, !api_has_room(a, 0),
 		    "the disk of the store is nearly full: pushes are refused");
 	sweep(a);
+	make_room(a);
 }
 
 // ---- endpoints without content

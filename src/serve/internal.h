@@ -34,6 +34,7 @@ struct api {
 	atomic_uint forms_hashing;       // passwords of POST /token that are being checked
 	atomic_uint trouble;             // enum trouble
 	int64_t swept;                   // api_tick's own: unix time of the last; 0: none yet
+	int64_t made_room;               // the same of uploads that were in the way
 	unsigned told;                   // and the troubles that went to the log
 };
 

@@ -18,7 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAYOUT_TEXT_MAX = 4096, DEPTH_MAX = 8, MANIFESTS_MAX = 100000 };
+enum {
+	LAYOUT_TEXT_MAX = 4096,
+	DEPTH_MAX = 8,
+	MANIFESTS_MAX = 100000,
+	DAMAGED_MAX = 100, // indexes, until nobody looks for more: one file may have many names
+};
 
 // Does not change once the store is open.
 struct oci {
@@ -26,6 +31,7 @@ struct oci {
 	struct map repos;
 	struct map tags;      // "REPO TAG" → digest text, owned
 	struct map manifests; // digest → how deep below index.json
+	unsigned damaged;     // of them, as far as they were looked into
 };
 
 // ---- names
@@ -255,6 +261,7 @@ static void read_children(struct store *s, const struct digest *d, unsigned dept
 	if (oci_manifest_read(s, oci->home, d, &bytes, &why) < 0 ||
 	    manifest_parse(&m, buf_str(&bytes), NULL, d->text, &why) < 0) {
 		trace("store", "%s", why.text);
+		oci->damaged += why.kind != ERR_NOT_FOUND;
 		return;
 	}
 	for (size_t i = 0; i < m.nmanifests; i++)
@@ -266,7 +273,7 @@ static int read_nested(struct store *s, struct err *e)
 {
 	struct oci *oci = s->own;
 
-	for (size_t i = 0; i < oci->manifests.n; i++) {
+	for (size_t i = 0; i < oci->manifests.n && oci->damaged < DAMAGED_MAX; i++) {
 		const struct map_entry en = oci->manifests.entries[i]; // which may move
 		struct digest d;
 

@@ -919,13 +919,18 @@ static void sweep_trash(const struct sweep *w, const char *name)
 	}
 }
 
-static int sweep_all(struct sweep *w, struct err *e)
+static int sweep_sessions(struct sweep *w, struct err *e)
 {
 	if (sweep_list(w, "up", e) < 0)
 		return -1;
 	for (size_t i = 0; i < w->names.n; i++)
 		sweep_session(w, w->names.v[i]);
-	if (sweep_list(w, "trash", e) < 0)
+	return 0;
+}
+
+static int sweep_all(struct sweep *w, struct err *e)
+{
+	if (sweep_sessions(w, e) < 0 || sweep_list(w, "trash", e) < 0)
 		return -1;
 	for (size_t i = 0; i < w->names.n; i++)
 		sweep_trash(w, w->names.v[i]);
@@ -936,13 +941,14 @@ static int sweep_all(struct sweep *w, struct err *e)
 	return 0;
 }
 
-int store_upload_sweep(struct store *s, int64_t now, struct err *e)
+static int sweep(struct store *s, int64_t before, int (*what)(struct sweep *w, struct err *e),
+		 struct err *e)
 {
-	struct sweep w = {.s = s, .before = now - HOURS_VALID * 3600};
+	struct sweep w = {.s = s, .before = before};
 
 	if (s->kind != STORE_LAYOUT_LINKED || s->mode != STORE_WRITE)
 		return err_set(e, ERR_UNSUPPORTED, "'%s' is no store of a server", s->dir);
-	int r = sweep_all(&w, e);
+	int r = what(&w, e);
 
 	strlist_release(&w.names);
 	recount(s);
@@ -950,4 +956,14 @@ int store_upload_sweep(struct store *s, int64_t now, struct err *e)
 	trim_parked(uploads_of(s));
 	pthread_mutex_unlock(&s->lock);
 	return r;
+}
+
+int store_upload_sweep(struct store *s, int64_t now, struct err *e)
+{
+	return sweep(s, now - HOURS_VALID * 3600, sweep_all, e);
+}
+
+int store_upload_crowd_out(struct store *s, int64_t before, struct err *e)
+{
+	return sweep(s, before, sweep_sessions, e);
 }

@@ -49,6 +49,8 @@ unsigned store_upload_count(struct store *s);
 // Removes the data of sessions that got no byte for 24 h and temporary files of dead processes.
 // NOW is unix time.
 int store_upload_sweep(struct store *s, int64_t now, struct err *e) must_check;
+// Removes the data of sessions that got no byte since BEFORE, to make room for others.
+int store_upload_crowd_out(struct store *s, int64_t before, struct err *e) must_check;
 
 // REPO gets D from FROM, or from any repository when FROM is NULL. ERR_NOT_FOUND.
 int store_blob_mount(struct store *s, const char *repo, const struct digest *d, const char *from,

@@ -533,6 +533,15 @@ def an_oci_layout_with_cycles_and_depth_ends():
     for h in ("e" * 64, "f" * 64):
         status, body, _ = place.get("/v2/layout/blobs/sha256:" + h)
         check(status in (404, 500, 503) and SECRET not in body, "links and pipes are not served", status)
+    # One large file under the names of four thousand indexes.
+    layout("links", [entry("sha256:%064x" % i) for i in range(4000)] + [entry(digest(IMAGE), "v1", OCI_MANIFEST)],
+           {"%064x" % 0: b" " * (8 << 20), digest(IMAGE)[7:]: IMAGE})
+    for i in range(1, 4000):
+        os.link("links/blobs/sha256/%064x" % 0, "links/blobs/sha256/%064x" % i)
+    began = time.monotonic()
+    place = Target(roots=["links"])
+    check(time.monotonic() - began < 8, "it starts in %.1f s" % (time.monotonic() - began))
+    check(place.get("/v2/links/manifests/v1")[1] == IMAGE, "what is right is served")
     for name, text in (("array", "["), ("nested", "[" * 100000), ("cut", '{"manifests":[{"digest":"sha256:'),
                        ("types", '{"manifests":[{"digest":7}]}'), ("twice", '{"manifests":[],"manifests":{}}'),
                        ("digest", '{"manifests":[{"digest":"sha256:../../secret"}]}')):
@@ -937,6 +946,9 @@ def more_uploads_than_there_may_be_are_told_to_wait():
             status = server.ask("PATCH", headers["Location"], b"x")[0]
         got[status] += 1
     check(got[202] == 20 and got[429] == 20, "twenty with data", got)
+    for name in names("store/.store/up"):  # as if their clients had died a while ago
+        os.utime("store/.store/up/" + name, (time.time() - 1200,) * 2)
+    wait_for(lambda: server.ask("POST", "/v2/a/blobs/uploads/")[0] == 202, "room for others")
     server.survived()
 
 

@@ -384,6 +384,31 @@ TEST(a_sweep_takes_what_nobody_will_go_on_with)
 	CHECK_OK(store_upload_sweep(s, now + 25 * 3600, &e));
 }
 
+TEST(uploads_that_stand_still_make_room_for_others)
+{
+	auto_dir char *dir = temp_dir();
+	auto_of(store_close) struct store *s = open_server(dir);
+	char old[UPLOAD_ID_SIZE], young[UPLOAD_ID_SIZE], open[UPLOAD_ID_SIZE];
+	struct err e;
+	char *const ids[] = {old, young, open};
+	struct store_upload *u = NULL;
+
+	for (int i = 0; i < 3; i++) {
+		store_upload_close(u);
+		u = begin_upload(s, "img", ids[i], &e);
+		CHECK_OK(store_upload_write(u, "x", 1, &e));
+	}
+	run("cd '%s/.store' && mkdir -p trash && touch -d '2 hours ago' trash/x up/%s up/%s", dir,
+	    old, open);
+	CHECK_OK(store_upload_crowd_out(s, store_clock(s) - 3600, &e));
+	auto_free char *tree = tree_of(dir);
+
+	CHECK(!strstr(tree, old) && strstr(tree, young) && strstr(tree, open));
+	CHECK(in_dir(dir, ".store/trash/x"));
+	CHECK_INT(store_upload_count(s), 2);
+	store_upload_close(u);
+}
+
 // A collection took it out of the pool while somebody linked to it.
 TEST(a_sweep_gives_back_what_somebody_uses)
 {
