@@ -2,12 +2,14 @@
 // adm release extract: manifests, installers and clients of a release.
 #include "cmd/setup.h"
 #include "cmd/unpack_limits.h"
+#include "openpgp/sign.h"
 #include "release/extract.h"
 #include "util/fs.h"
 
 #include <string.h>
 
 #define INSTALL_CONFIG_MAX ((size_t)4 << 20)
+#define SIGNING_KEY_MAX    ((size_t)4 << 20)
 
 struct options {
 	struct security_options security;
@@ -16,7 +18,7 @@ struct options {
 	struct unpack_options unpack;
 	struct lookup_options lookup;
 	const char *from, *to, *file, *command, *command_os, *dir, *release_image, *cloud,
-		*install_config;
+		*install_config, *signing_key;
 	bool tools, credentials_requests, included, allow_unpatched;
 };
 
@@ -48,6 +50,8 @@ static const struct flag flags[] = {
 	{FLAG_STRING, 0, "release-image", AT(release_image), "REPOSITORY",
 	 "bind installers to the release in this repository instead of where it was read from", 0,
 	 0},
+	{FLAG_STRING, 0, "signing-key", AT(signing_key), "FILE",
+	 "OpenPGP secret key, without a passphrase, that signs sha256sum.txt", 0, 0},
 	{FLAG_BOOL, 0, "allow-unpatched", AT(allow_unpatched), NULL,
 	 "extract tools, too, that have no place for the release they belong to", 0, 0},
 	{0},
@@ -101,6 +105,11 @@ static int check(const struct options *o, struct err *e)
 	if (given(o->cloud) && !o->credentials_requests)
 		return err_set(e, ERR_USAGE,
 			       "--cloud is only supported with --credentials-requests");
+	if (given(o->signing_key) && !o->tools &&
+	    !(given(o->command) && given(o->command_os) && strcmp(o->command_os, "*") == 0))
+		return err_set(
+			e, ERR_USAGE,
+			"--signing-key signs archives: it needs --tools or --command-os='*'");
 	if (o->included && (o->tools || given(o->command) || given(o->file)))
 		return err_set(e, ERR_USAGE, "--included is only supported for manifests");
 	if (o->included && !given(o->install_config)) {
@@ -115,6 +124,25 @@ static int check(const struct options *o, struct err *e)
 static void say(void *arg, const char *line)
 {
 	progress_line(arg, "%s", line);
+}
+
+static int sign(void *arg, struct str text, struct buf *ret, struct err *e)
+{
+	return signing_key_sign(arg, text, ret, e);
+}
+
+static int read_key(const struct options *o, int64_t now, struct signing_key **ret, struct err *e)
+{
+	auto_buf struct buf bytes = BUF_INIT(SIGNING_KEY_MAX);
+
+	if (!given(o->signing_key))
+		return 0;
+	int failed = fs_read_file(&bytes, o->signing_key, e);
+
+	if (!failed)
+		failed = signing_key_read(ret, buf_str(&bytes), now, e);
+	explicit_bzero(bytes.p, bytes.n);
+	return failed ? err_wrap(e, "--signing-key") : 0;
 }
 
 static int extract(const struct options *o, struct setup *s, struct release_extract_request *req,
@@ -135,6 +163,7 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 {
 	struct options *o = options;
 	auto_buf struct buf config = BUF_INIT(INSTALL_CONFIG_MAX);
+	auto_of(signing_key_free) struct signing_key *key = NULL;
 	auto_setup struct setup s = {0};
 	struct setup_config cfg = {
 		.security = &o->security,
@@ -162,11 +191,13 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 		.now = io->now,
 	};
 
-	if (unpack_limits(&o->unpack, &req.limits, e) < 0 ||
+	if (unpack_limits(&o->unpack, &req.limits, e) < 0 || read_key(o, io->now, &key, e) < 0 ||
 	    (o->included && fs_read_file(&config, o->install_config, e) < 0) ||
 	    setup_init(&s, io, &cfg, e) < 0)
 		return -1;
 	req.install_config = buf_str(&config);
+	req.sign = key ? sign : NULL;
+	req.sign_arg = key;
 	setup_note_image(&s, o->from);
 	return extract(o, &s, &req, e);
 }

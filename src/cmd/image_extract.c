@@ -11,6 +11,7 @@
 struct options {
 	struct security_options security;
 	struct filter_options filter;
+	struct lookup_options lookup;
 	struct unpack_options unpack;
 	struct strlist paths, files;
 	const char *dir;
@@ -41,6 +42,7 @@ static const struct flag_group groups[] = {
 	{flags, 0},
 	{security_flags, AT(security)},
 	{filter_flags, AT(filter)},
+	{lookup_flags, AT(lookup)},
 	{unpack_flags, AT(unpack)},
 	{0},
 };
@@ -61,7 +63,7 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 	struct options *o = options;
 	auto_setup struct setup s = {0};
 	char cwd[PATH_MAX];
-	struct setup_config cfg = {.security = &o->security, .dir = o->dir};
+	struct setup_config cfg = {.security = &o->security, .lookup = &o->lookup, .dir = o->dir};
 	struct image_extract_request req = {
 		.images = argv,
 		.nimages = (size_t)argc,
@@ -83,8 +85,11 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 
 	if (!getcwd(cwd, sizeof(cwd)))
 		return err_os(e, ERR_IO, "cannot tell the current folder");
-	if (unpack_limits(&o->unpack, &req.limits, e) < 0 || setup_init(&s, io, &cfg, e) < 0)
+	if (lookup_check(&o->lookup, io, e) < 0 || unpack_limits(&o->unpack, &req.limits, e) < 0 ||
+	    setup_init(&s, io, &cfg, e) < 0)
 		return -1;
+	for (int i = 0; i < argc; i++)
+		setup_note_image(&s, argv[i]);
 	req.say_arg = s.progress;
 	return image_extract(s.places, &req, e);
 }

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Detached signatures with a secret key, armored, over bytes in memory. In process, as openpgp.h.
+#ifndef OPENPGP_SIGN_H
+#define OPENPGP_SIGN_H
+
+#include "util/cleanup.h"
+#include "util/str.h"
+
+#include <stdint.h>
+
+struct signing_key;
+
+// The first key (or subkey) in KEYS, binary or armored, that can sign at NOW (unix time) and is not
+// protected by a passphrase. ERR_INPUT with the reason when there is none.
+int signing_key_read(struct signing_key **ret, struct str keys, int64_t now, struct err *e)
+	must_check;
+void signing_key_free(struct signing_key *k);
+DEFINE_AUTO(signing_key_free, struct signing_key)
+
+// Appends "-----BEGIN PGP SIGNATURE-----…" over TEXT, SHA-256, made at the key's NOW.
+int signing_key_sign(struct signing_key *k, struct str text, struct buf *ret, struct err *e)
+	must_check;
+
+#endif
