@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/setup.h"
+#include "data/gofmt.h"
 #include "data/json_query.h"
 #include "image/platform.h"
 #include "release/info.h"
@@ -18,6 +19,8 @@ struct options {
 	struct parallel_options parallel;
 	struct lookup_options lookup;
 	const char *changes_from, *output, *template, *image_for, *dir;
+	struct strlist keyrings, signature_stores;
+	bool require_signature;
 	bool pullspecs, commits, commit_urls, size, contents, verify, include_images;
 	bool allow_missing_template_keys;
 };
@@ -35,8 +38,13 @@ static const struct flag flags[] = {
 	 0, 0},
 	{FLAG_BOOL, 0, "contents", AT(contents), NULL, "print the files of the payload", 0, 0},
 	{FLAG_BOOL, 0, "verify", AT(verify), NULL,
-	 "check that every image can be read and is what its digest says; a line for each release",
-	 0, 0},
+	 "check the signature, and that every image can be read and is what its digest says", 0, 0},
+	{FLAG_BOOL, 0, "require-signature", AT(require_signature), NULL,
+	 "with --verify: fail if the release is not signed as it should be", 0, 0},
+	{FLAG_LIST, 0, "keyring", AT(keyrings), "FILE",
+	 "with --verify: public keys, instead of those the release names", 0, 0},
+	{FLAG_LIST, 0, "signature-store", AT(signature_stores), "URL|DIR",
+	 "with --verify: where signatures are looked for, instead of where the release says", 0, 0},
 	{FLAG_STRING, 0, "image-for", AT(image_for), "NAME", "print the pull spec of one image", 0,
 	 0},
 	{FLAG_BOOL, 0, "include-images", AT(include_images), NULL,
@@ -94,6 +102,10 @@ static int check_views(const struct options *o, struct err *e)
 		return err_set(e, ERR_USAGE,
 			       "only one of --commits, --commit-urls, --pullspecs, --contents, "
 			       "--size, --verify may be specified");
+	if (!o->verify && (o->require_signature || o->keyrings.n > 0 || o->signature_stores.n > 0))
+		return err_set(e, ERR_USAGE,
+			       "--require-signature, --keyring and --signature-store need "
+			       "--verify");
 	if (given(o->image_for) && given(o->output))
 		return err_set(e, ERR_USAGE, "--output and --image-for may not both be specified");
 	return 0;
@@ -178,6 +190,33 @@ static int unread(const struct release_info *info, struct err *e)
 		       info->image);
 }
 
+static int check_signature(struct run *r, const struct release_info *info, struct err *e)
+{
+	auto_signatures struct signatures found = {0};
+	struct release_verify_request req = {
+		.net = r->s->net,
+		.now = r->s->io->now,
+		.media = r->o->dir,
+		.keyrings = &r->o->keyrings,
+		.signature_stores = &r->o->signature_stores,
+	};
+	struct err why = {0};
+
+	if (release_info_verify(info, &req, &found, &why) < 0) {
+		if (r->o->require_signature || why.kind == ERR_CANCELLED) {
+			*e = why;
+			return err_wrap(e, "the release is not verified");
+		}
+		progress_line(r->s->progress, "warning: the release is not verified: %s", why.text);
+		return 0;
+	}
+	for (size_t i = 0; i < found.n; i++)
+		progress_line(r->s->progress, "info: Verified %s: signed as %s by key %s at %s",
+			      found.digest.text, found.v[i].reference, found.v[i].key,
+			      gofmt_time(found.v[i].created).s);
+	return 0;
+}
+
 static int show_verified(struct run *r, const struct release_info *info, struct err *e)
 {
 	auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
@@ -189,6 +228,8 @@ static int show_verified(struct run *r, const struct release_info *info, struct 
 		e->kind = ERR_INPUT; // nothing of it has been shown to be whole
 		return -1;
 	}
+	if (check_signature(r, info, e) < 0)
+		return -1;
 	release_info_print_verified(&out, info);
 	print_clean(r, &out);
 	return 0;

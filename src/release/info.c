@@ -237,7 +237,9 @@ static int look_at_images(struct release_info *r, struct places *places,
 			*e = failed[i];
 			return -1;
 		}
-		strlist_addf(&r->warnings, "tag %s: %s", quoted, failed[i].text);
+		// A warning is one line; what to do about it stands in the next.
+		strlist_addf(&r->warnings, "tag %s: %.*s", quoted,
+			     (int)strcspn(failed[i].text, "\n"), failed[i].text);
 		r->nunread++;
 	}
 	return 0;

@@ -8,6 +8,7 @@
 
 #include "release/image_info.h"
 #include "release/payload.h"
+#include "release/signatures.h"
 #include "release/versions.h"
 #include "repo/place.h"
 
@@ -78,6 +79,20 @@ enum release_columns {
 void release_info_print(struct buf *out, const struct release_info *r, enum release_columns columns,
 			int64_t now);
 void release_info_print_contents(struct buf *out, const struct release_info *r);
+// How a release is verified. Lists that are empty leave it to the release to name its keys and
+// stores.
+struct release_verify_request {
+	struct http *net;
+	int64_t now;                            // unix time
+	const char *media;                      // the folder of a file:// release
+	const struct strlist *keyrings;         // files
+	const struct strlist *signature_stores; // URLs and folders
+};
+// Finds good signatures of the release: of a list its own, else of the image that was read. From
+// media no server is asked but those in SIGNATURE_STORES.
+int release_info_verify(const struct release_info *r, const struct release_verify_request *req,
+			struct signatures *ret, struct err *e) must_check;
+
 // "DIGEST CREATED NAME"
 void release_info_print_verified(struct buf *out, const struct release_info *r);
 int release_info_json(struct json_out *j, const struct release_info *r, struct err *e) must_check;
