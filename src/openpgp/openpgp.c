@@ -241,7 +241,8 @@ static int check_key(const struct job *j, rnp_key_handle_t key, const char *id, 
 {
 	bool signs = false;
 
-	if (check_key_itself(key, id, e) < 0 || check_primary(j, key, id, e) < 0)
+	// In this order: a subkey is not valid when its primary key is not, and that is the reason.
+	if (check_primary(j, key, id, e) < 0 || check_key_itself(key, id, e) < 0)
 		return -1;
 	if (rnp_key_allows_usage(key, "sign", &signs) != RNP_SUCCESS || !signs)
 		return err_set(e, ERR_INPUT, "key %s may not sign", id);

@@ -55,8 +55,8 @@ def _subpacket(kind, body):
 
 
 class Key:
-    def __init__(self, seed, lasts=0, revoked=False, created=CREATED):
-        """LASTS: seconds until it expires; 0: never."""
+    def __init__(self, seed, lasts=0, revoked=False, created=CREATED, flags=3):
+        """LASTS: seconds until it expires; 0: never. FLAGS: 1 certifies, 2 signs."""
         rnd = random.Random("key %s" % seed)
         p, q = _prime(rnd, 1024), _prime(rnd, 1024)
         self.n, self.e = p * q, 65537
@@ -65,12 +65,21 @@ class Key:
         self.hashed = b"\x99" + struct.pack(">H", len(self.body)) + self.body
         self.id = hashlib.sha1(self.hashed).digest()[-8:]
         user = b"Test %s <test@example.com>" % str(seed).encode()
-        more = _subpacket(27, b"\x03") + (_subpacket(9, struct.pack(">I", lasts)) if lasts else b"")
+        more = _subpacket(27, bytes([flags])) + (_subpacket(9, struct.pack(">I", lasts)) if lasts else b"")
         self.public = _packet(6, self.body)
         if revoked:
             self.public += _packet(2, self._signature(self.hashed, 0x20, created + DAY, _subpacket(29, b"\x02gone")))
         self.public += _packet(13, user) + _packet(2, self._signature(
             self.hashed + b"\xb4" + struct.pack(">I", len(user)) + user, 0x13, created, more))
+
+    def with_subkey(self, sub):
+        """The public key with the Key SUB as a subkey that signs."""
+        both = self.hashed + sub.hashed
+        embedded = sub._signature(both, 0x19, CREATED)
+        size = len(embedded) + 1  # more than 191: two bytes of length
+        back = bytes([(size - 192 >> 8) + 192, size - 192 & 0xff, 32]) + embedded
+        return (self.public + _packet(14, sub.body)
+                + _packet(2, self._signature(both, 0x18, CREATED, _subpacket(27, b"\x02") + back)))
 
     @property
     def name(self):

@@ -202,6 +202,28 @@ def what_is_not_good_is_refused_before_the_first_blob_and_told():
 
 
 @test
+def subkeys_stand_and_fall_with_their_key():
+    store, destination = Store(), Registry("destination")
+    release = Release(store)
+    sub = openpgp.Key("sub")
+    release.sign(key=sub)
+    rows = [
+        (openpgp.Key("owner").with_subkey(sub), None),
+        (openpgp.Key("owner", revoked=True).with_subkey(sub), "was revoked"),
+        (openpgp.Key("owner", lasts=openpgp.DAY).with_subkey(sub), "expired on 2023-11-15T"),
+        (openpgp.Key("sub", flags=1).public, "key %s may not sign" % sub.name),
+    ]
+    for public, reason in rows:
+        with open("key.gpg", "wb") as f:
+            f.write(public)
+        r = release.mirror("--to=%s/ocp4" % destination.host, "--dry-run", "--require-signature", "--keyring=key.gpg")
+        if reason:
+            check(r.rc == 1 and reason in r.err, reason, r.err)
+        else:
+            check(r.rc == 0 and "by key " + sub.name in r.err, "a subkey that signs", r.err)
+
+
+@test
 def one_flipped_bit_anywhere_fails():
     store, destination = Store(), Registry("destination")
     release = Release(store)
