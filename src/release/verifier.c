@@ -195,9 +195,9 @@ static int load_document(void *arg, const struct json *root, struct err *e)
 	l->found = true;
 	if (json_need_object(&data, e) < 0 || json_members(&data, load_member, l, e) < 0)
 		return -1;
-	if (l->keys == 0)
+	if (l->keys == 0 && (l->take & VERIFIER_KEYRINGS))
 		return err_set(e, ERR_INPUT, "no public key in it");
-	if (l->stores == 0)
+	if (l->stores == 0 && (l->take & VERIFIER_STORES))
 		return err_set(e, ERR_INPUT, "no signature store in it");
 	return 0;
 }

@@ -44,7 +44,8 @@ int verifier_manifests_take(void *arg, const char *name, struct str bytes, struc
 enum verifier_take { VERIFIER_KEYRINGS = 1 << 0, VERIFIER_STORES = 1 << 1 };
 
 // Adds what the config map among M names, of the kinds in TAKE. *ret_found: there is one. Errors:
-// "unable to load configmap verifier: FILE: …" for one that is malformed or has no key or store.
+// "unable to load configmap verifier: FILE: …" for one that is malformed or has none of what is
+// taken.
 int verifier_load(struct verifier *v, const struct verifier_manifests *m, unsigned take,
 		  int64_t now, bool *ret_found, struct err *e) must_check;
 

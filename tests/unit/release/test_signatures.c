@@ -78,6 +78,14 @@ static void put(const char *dir, const char *name, struct str bytes)
 	CHECK_OK(fs_write_file(path, bytes, 0644, &e));
 }
 
+static void trust_golden(struct verifier *v)
+{
+	auto_strlist struct strlist files = {0};
+
+	strlist_add(&files, TEST_DATA "/../e2e/golden/keys/release.asc");
+	CHECK_OK(verifier_read_keys(v, &files, NOW, &e));
+}
+
 // --- claims ---
 
 #define CLAIM(type, image, identity, rest) \
@@ -277,6 +285,41 @@ TEST(a_verifier_map_that_is_broken_is_named)
 	}
 }
 
+TEST(what_the_user_says_instead_need_not_be_in_the_map)
+{
+	static const struct {
+		const char *data;
+		unsigned take;
+	} rows[] = {
+		{"  store-x: https://x\n", VERIFIER_STORES},
+		{"  store-x: https://x\n  verifier-public-key-x: damaged\n", VERIFIER_STORES},
+		{"  x: y\n", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_verifier_manifests struct verifier_manifests m = {0};
+		auto_verifier struct verifier v = {0};
+		auto_free char *text = xasprintf(MAP("%s"), rows[i].data);
+		bool found = false;
+
+		REQUIRE_OK(verifier_manifests_take(&m, "a.yaml", str_of(text), &e));
+		CHECK_OK(verifier_load(&v, &m, rows[i].take, NOW, &found, &e));
+		CHECK(found);
+		CHECK_INT((long long)v.stores.n, rows[i].take == VERIFIER_STORES);
+	}
+}
+
+TEST(without_a_store_that_is_the_reason)
+{
+	auto_verifier struct verifier v = {0};
+	auto_signatures struct signatures s = {0};
+	struct digest d = digest(A);
+
+	trust_golden(&v);
+	CHECK_FAILS(signatures_find(&s, &v, NULL, &d, &e));
+	CHECK(ends_with(e.text, ": there is no store to look for signatures in"));
+}
+
 TEST(a_manifest_that_comes_again_replaces_the_first)
 {
 	auto_verifier_manifests struct verifier_manifests m = {0};
@@ -290,14 +333,6 @@ TEST(a_manifest_that_comes_again_replaces_the_first)
 }
 
 // --- stores ---
-
-static void trust_golden(struct verifier *v)
-{
-	auto_strlist struct strlist files = {0};
-
-	strlist_add(&files, TEST_DATA "/../e2e/golden/keys/release.asc");
-	CHECK_OK(verifier_read_keys(v, &files, NOW, &e));
-}
 
 TEST(the_search_goes_on_behind_what_is_not_good_and_ends_at_a_gap)
 {
