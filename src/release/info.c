@@ -245,6 +245,11 @@ static int look_at_images(struct release_info *r, struct places *places,
 	return 0;
 }
 
+int release_info_parse(struct release_info *r, struct err *e)
+{
+	return parse_documents(r, e) < 0 ? -1 : read_tags(r, e);
+}
+
 static int read_release(struct release_info *ret, struct places *places,
 			const struct release_info_request *req, struct err *e)
 {
@@ -261,8 +266,7 @@ static int read_release(struct release_info *ret, struct places *places,
 		return err_set(e, ERR_USAGE,
 			       "the release image must be named by tag or digest: '%s'",
 			       req->image);
-	if (read_payload(ret, places, req, e) < 0 || parse_documents(ret, e) < 0 ||
-	    read_tags(ret, e) < 0)
+	if (read_payload(ret, places, req, e) < 0 || release_info_parse(ret, e) < 0)
 		return -1;
 	if (req->images && look_at_images(ret, places, req, e) < 0)
 		return -1;

@@ -53,6 +53,9 @@ struct release_info_request {
 // *ret is zero-initialised by the caller. Images that cannot be read are warnings.
 int release_info_read(struct release_info *ret, struct places *places,
 		      const struct release_info_request *req, struct err *e) must_check;
+// The part of it that comes after the payload: makes documents, tags and versions of the bytes in
+// r->payload.
+int release_info_parse(struct release_info *r, struct err *e) must_check;
 
 // "4.18.7": of the metadata, else of image-references.
 const char *release_info_name(const struct release_info *r);
