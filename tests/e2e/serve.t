@@ -43,7 +43,7 @@ def image_serve(folder, *more, binary=None):
     with open(log, "wb") as f:
         process = start([binary or FERRY, "image", "serve", "--dir=" + folder, "--listen=127.0.0.1:%d" % port, *more],
                         stdout=f, stderr=f, env=environment())
-    wait_for(lambda: listening(port) or process.poll() is not None, "image serve")
+    wait_for(lambda: b"Serving" in open(log, "rb").read() or process.poll() is not None, "image serve")
     r = FerryRegistry.__new__(FerryRegistry)
     r.process, r.log, r.port, r.host, r.tls = process, log, port, "127.0.0.1:%d" % port, None
     r.directory, r.roots = None, [os.path.abspath(folder)]
