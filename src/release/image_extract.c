@@ -22,14 +22,13 @@ enum {
 
 // SRC:DST. Names are below FOLDER; PATTERN, when there is one, is about their first component.
 struct mapping {
-	const char *src; // as it was written
-	char *folder;    // "" or "a/b"
-	char *pattern;   // or NULL: everything in the folder
-	char *literal;   // the path that everything wanted is at or below
-	size_t target;   // of struct job
-	bool found;      // there was something
-	bool complete;   // and there cannot be more
-	bool again;      // another mapping took the content: the next walk is this one's
+	char *folder;  // "" or "a/b"
+	char *pattern; // or NULL: everything in the folder
+	char *literal; // the path that everything wanted is at or below
+	size_t target; // of struct job
+	bool found;    // there was something
+	bool complete; // and there cannot be more
+	bool again;    // another mapping took the content: the next walk is this one's
 };
 
 struct target {
@@ -151,7 +150,7 @@ static int add_mapping(struct job *j, const char *text, struct str src, const ch
 		return err_set(e, ERR_USAGE, "'%s' leaves the image", text);
 	char *slash = strrchr(path, '/');
 
-	*m = (struct mapping){.src = text, .target = add_target(j, dst)};
+	*m = (struct mapping){.target = add_target(j, dst)};
 	j->nmappings++;
 	if (whole || *path == '\0') {
 		m->folder = xstrdup(path);
@@ -301,7 +300,12 @@ static char *relative(const char *name, const char *to)
 	for (const char *p = name + same; *p; p++)
 		if (*p == '/')
 			buf_puts(&out, "../");
-	buf_puts(&out, to[same] ? to + same : ".");
+	if (to[same])
+		buf_puts(&out, to + same);
+	else if (out.n > 0)
+		out.p[--out.n] = '\0'; // the last '/'
+	else
+		buf_puts(&out, ".");
 	return buf_take(&out);
 }
 
@@ -547,12 +551,14 @@ static void close_targets(struct job *j)
 
 static int check_found(const struct job *j, struct err *e)
 {
-	for (size_t i = 0; i < j->nmappings; i++)
-		if (!j->mappings[i].found)
-			return err_set(e, ERR_NOT_FOUND, "image did not contain %s",
-				       j->mappings[i].literal[0] && !j->mappings[i].pattern
-					       ? j->mappings[i].literal
-					       : j->mappings[i].src);
+	for (size_t i = 0; i < j->nmappings; i++) {
+		const struct mapping *m = &j->mappings[i];
+
+		if (!m->found)
+			return err_set(e, ERR_NOT_FOUND, "image did not contain %s%s%s", m->folder,
+				       m->folder[0] && m->pattern ? "/" : "",
+				       m->pattern ? m->pattern : "/");
+	}
 	return 0;
 }
 
