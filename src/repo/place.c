@@ -153,35 +153,69 @@ static struct repo *registry_repo(struct places *p, const struct reference *ref,
 	return place_repo(place, ref->repository);
 }
 
-// Where REF's repository, which is SOURCE, is read: its mirrors, then itself. *ret_other: it has
-// any, or must not be asked.
-static struct mirrored_places find_mirrors(struct places *p, const struct reference *ref,
-					   struct repo *source, bool tags, bool *ret_other)
+static struct place_mirrors ask_mirrors(struct places *p, const struct reference *ref, bool tags)
 {
 	struct place_mirrors found = {0};
-	struct mirrored_places to = {0};
 
 	p->cfg.mirrors(p->cfg.mirrors_arg, ref, tags, &found);
-	*ret_other |= found.n > 0 || found.never_source;
-	to.v = xcalloc(found.n + 1, sizeof(struct repo *));
-	for (size_t i = 0; i < found.n; i++) {
-		struct repo *mirror = registry_repo(p, &found.v[i], false);
+	return found;
+}
 
-		if (mirror != source)
-			to.v[to.n++] = mirror;
-		reference_release(&found.v[i]);
+static void add_mirrors(struct places *p, struct mirrored_places *to,
+			const struct place_mirrors *found)
+{
+	to->v = xreallocarray(to->v, to->n + found->n + 1, sizeof(*to->v));
+	for (size_t i = 0; i < found->n; i++)
+		to->v[to->n++] = registry_repo(p, &found->v[i], false);
+}
+
+// SOURCE comes once, and last.
+static void add_source(struct mirrored_places *to, struct repo *source, bool never)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < to->n; i++)
+		if (to->v[i] != source)
+			to->v[n++] = to->v[i];
+	to->n = n;
+	if (!never)
+		to->v[to->n++] = source;
+}
+
+static void mirrors_release(struct place_mirrors *found)
+{
+	for (size_t i = 0; i < found->n; i++)
+		reference_release(&found->v[i]);
+	free(found->v);
+}
+
+// REF's repository, which is SOURCE, with its mirrors; NULL when it has none and may be asked. What
+// a tag names at its mirrors is there by digest, too.
+static struct repo *with_mirrors(struct places *p, const struct reference *ref, struct repo *source)
+{
+	struct place_mirrors digests = ask_mirrors(p, ref, false), tags = ask_mirrors(p, ref, true);
+	struct mirrored_places by_digest = {0}, by_tag = {0};
+	struct repo *ret = NULL;
+
+	if (digests.n > 0 || tags.n > 0 || digests.never_source || tags.never_source) {
+		bool never = digests.never_source || (digests.n == 0 && tags.never_source);
+
+		add_mirrors(p, &by_digest, &digests);
+		add_mirrors(p, &by_digest, &tags);
+		add_mirrors(p, &by_tag, &tags);
+		add_source(&by_digest, source, never);
+		add_source(&by_tag, source, tags.never_source);
+		ret = mirrored_new(source, by_digest, by_tag);
 	}
-	free(found.v);
-	if (!found.never_source)
-		to.v[to.n++] = source;
-	return to;
+	mirrors_release(&digests);
+	mirrors_release(&tags);
+	return ret;
 }
 
 static struct repo *mirrored_repo(struct places *p, const struct reference *ref)
 {
 	struct repo *source = registry_repo(p, ref, false);
 	auto_free char *name = reference_print_repository(ref);
-	bool other = false;
 
 	pthread_mutex_lock(&p->lock);
 	struct map_entry *known = map_find(&p->mirrored, str_of(name));
@@ -190,16 +224,13 @@ static struct repo *mirrored_repo(struct places *p, const struct reference *ref)
 	pthread_mutex_unlock(&p->lock);
 	if (known)
 		return r ? r : source;
-	struct mirrored_places by_digest = find_mirrors(p, ref, source, false, &other);
-	struct mirrored_places by_tag = find_mirrors(p, ref, source, true, &other);
-
-	r = mirrored_new(source, by_digest, by_tag);
+	r = with_mirrors(p, ref, source);
 	pthread_mutex_lock(&p->lock);
 	bool new;
 	struct map_entry *en = map_put(&p->mirrored, str_of(name), &new);
 
 	// Another thread may have been faster.
-	if (new &&other)
+	if (new)
 		en->ptr = steal(&r);
 	struct repo *kept = en->ptr;
 
