@@ -18,11 +18,10 @@ struct options {
 	struct filter_options filter;
 	struct parallel_options parallel;
 	struct lookup_options lookup;
-	const char *changes_from, *output, *template, *image_for, *dir;
+	const char *changelog, *bugs, *changes_from, *output, *template, *image_for, *dir;
 	struct strlist keyrings, signature_stores;
 	bool require_signature;
 	bool pullspecs, commits, commit_urls, size, contents, verify, include_images;
-	bool allow_missing_template_keys;
 };
 
 #define AT(member) offsetof(struct options, member)
@@ -53,8 +52,10 @@ static const struct flag flags[] = {
 	 "json, or of the images: digest, name, pullspec; or jsonpath=…, template=…", 0, 0},
 	{FLAG_STRING, 0, "template", AT(template), "TEXT",
 	 "the template or jsonpath that -o names without one", 0, 0},
-	{FLAG_BOOL, 0, "allow-missing-template-keys", AT(allow_missing_template_keys), NULL, "",
-	 FLAG_HIDDEN | FLAG_IGNORED, 0},
+	{FLAG_BOOL, 0, "allow-missing-template-keys", 0, NULL,
+	 "what a template does not find is always shown as missing", FLAG_HIDDEN | FLAG_IGNORED, 0},
+	{FLAG_STRING, 0, "changelog", AT(changelog), "DIR", "needs the sources", FLAG_HIDDEN, 0},
+	{FLAG_STRING, 0, "bugs", AT(bugs), "DIR", "needs the sources", FLAG_HIDDEN, 0},
 	{FLAG_STRING, 0, "dir", AT(dir), "DIR", "folder of file:// images", 0, 0},
 	{0},
 };
@@ -435,6 +436,12 @@ static int check(struct run *r, int argc, struct err *e)
 			       "info expects at least one argument, a release image pull spec");
 	if (check_views(o, e) < 0 || read_format(r, e) < 0)
 		return -1;
+	if (given(o->changelog) || given(o->bugs)) {
+		err_set(e, ERR_UNSUPPORTED,
+			"--changelog and --bugs read the sources of components, and ferry does "
+			"not");
+		return err_hint(e, "hint: --commits shows which commits to compare");
+	}
 	if (given(o->changes_from) && argc != 1)
 		return err_set(e, ERR_USAGE,
 			       "must specify a single release image as argument when comparing to "
