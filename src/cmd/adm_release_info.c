@@ -12,6 +12,8 @@
 #include "util/mem.h"
 
 #define QUERY_FILE_MAX ((size_t)1 << 20)
+// More than what a release holds within its own ceilings can be, whatever has to be escaped in it.
+#define OUTPUT_MAX     ((size_t)8 << 30)
 
 struct options {
 	struct security_options security;
@@ -166,7 +168,7 @@ static void print(struct run *r, const struct buf *text)
 // Text that is for people: what the release wrote into it cannot move the cursor.
 static void print_clean(struct run *r, const struct buf *text)
 {
-	auto_buf struct buf clean = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf clean = BUF_INIT(OUTPUT_MAX);
 
 	text_clean(&clean, buf_str(text));
 	print(r, &clean);
@@ -220,7 +222,7 @@ static int check_signature(struct run *r, const struct release_info *info, struc
 
 static int show_verified(struct run *r, const struct release_info *info, struct err *e)
 {
-	auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf out = BUF_INIT(OUTPUT_MAX);
 
 	for (size_t i = 0; i < info->warnings.n; i++)
 		progress_line(r->s->progress, "error: %s", info->warnings.v[i]);
@@ -248,7 +250,7 @@ static int put_json(struct buf *out, const struct release_info *info, struct err
 static int show_query(struct run *r, const struct release_info *info, struct err *e)
 {
 	const struct json_limits limits = {BUF_TEXT_MAX, JSON_VALUES_MAX * 10, JSON_DEPTH_MAX * 2};
-	auto_buf struct buf json = BUF_INIT(BUF_TEXT_MAX), out = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf json = BUF_INIT(OUTPUT_MAX), out = BUF_INIT(OUTPUT_MAX);
 	auto_json struct json_doc doc = {0};
 
 	if (put_json(&json, info, e) < 0 || json_parse(&doc, buf_str(&json), limits, 0, e) < 0)
@@ -264,7 +266,7 @@ static int show_query(struct run *r, const struct release_info *info, struct err
 
 static void show_list(struct run *r, const struct release_info *info)
 {
-	auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf out = BUF_INIT(OUTPUT_MAX);
 
 	for (size_t i = 0; i < info->ntags; i++) {
 		const struct release_tag *t = &info->tags[i];
@@ -287,7 +289,7 @@ static void show_list(struct run *r, const struct release_info *info)
 
 static int show_image_for(struct run *r, const struct release_info *info, struct err *e)
 {
-	auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf out = BUF_INIT(OUTPUT_MAX);
 	const char *spec;
 
 	if (release_info_image_for(info, r->o->image_for, &spec, e) < 0)
@@ -308,7 +310,7 @@ static enum release_columns columns(const struct options *o)
 
 static int show_text(struct run *r, const struct release_info *info, struct err *e)
 {
-	auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf out = BUF_INIT(OUTPUT_MAX);
 
 	if (given(r->o->image_for))
 		return show_image_for(r, info, e);
@@ -319,7 +321,7 @@ static int show_text(struct run *r, const struct release_info *info, struct err 
 
 static int show_json(struct run *r, const struct release_info *info, struct err *e)
 {
-	auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf out = BUF_INIT(OUTPUT_MAX);
 
 	if (put_json(&out, info, e) < 0)
 		return -1;
@@ -330,7 +332,7 @@ static int show_json(struct run *r, const struct release_info *info, struct err 
 
 static int show_contents(struct run *r, const struct release_info *info)
 {
-	auto_buf struct buf out = BUF_INIT((size_t)1 << 30);
+	auto_buf struct buf out = BUF_INIT(OUTPUT_MAX);
 
 	release_info_print_contents(&out, info);
 	print(r, &out);
@@ -401,7 +403,7 @@ static void show_how_to_compare(struct run *r, const char *from, const char *to)
 static int compare(struct run *r, const char *from, const char *to, struct err *e)
 {
 	auto_release_info struct release_info old = {0}, new = {0};
-	auto_buf struct buf out = BUF_INIT((size_t)1 << 30);
+	auto_buf struct buf out = BUF_INIT(OUTPUT_MAX);
 	struct release_upgrade upgrade, *shown = r->o->size ? &upgrade : NULL;
 	struct json_out j = {.out = &out, .indent = 2};
 

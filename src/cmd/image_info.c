@@ -5,6 +5,9 @@
 #include "cmd/setup.h"
 #include "release/image_info.h"
 
+// More than what is read of the images of a list can be, whatever has to be escaped in it.
+#define OUTPUT_MAX ((size_t)8 << 30)
+
 struct options {
 	struct security_options security;
 	struct filter_options filter;
@@ -40,7 +43,7 @@ struct run {
 
 static int write_text(struct run *r, const struct image_infos *images, struct err *e)
 {
-	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX), clean = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf text = BUF_INIT(OUTPUT_MAX), clean = BUF_INIT(OUTPUT_MAX);
 
 	(void)e;
 	for (size_t i = 0; i < images->n; i++)
@@ -53,7 +56,7 @@ static int write_text(struct run *r, const struct image_infos *images, struct er
 // An object, or an array for the images of a list. No newline follows.
 static int write_json(struct run *r, const struct image_infos *images, struct err *e)
 {
-	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf text = BUF_INIT(OUTPUT_MAX);
 	struct json_out j = {.out = &text, .indent = 2};
 
 	if (images->n != 1)

@@ -83,6 +83,27 @@ static void widen(struct table *t)
 		}
 }
 
+// Blanks that the columns cost.
+static size_t padding_of(const struct table *t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->nlines && n <= TAB_PADDING_MAX; i++)
+		for (size_t k = 0; k + 1 < t->lines[i].n; k++) {
+			size_t at = t->lines[i].first + k;
+
+			n += t->widths[at] - width_of(t->cells[at]);
+		}
+	return n;
+}
+
+// One cell behind the other.
+static void narrow(struct table *t)
+{
+	for (size_t i = 0; i < t->ncells; i++)
+		t->widths[i] = width_of(t->cells[i]) + t->padding;
+}
+
 static void put_line(struct buf *out, const struct table *t, const struct line *line)
 {
 	for (size_t i = 0; i < line->n; i++) {
@@ -109,6 +130,8 @@ void tab_align(struct buf *out, struct str text, unsigned padding)
 	while (text.p)
 		split_line(&t, str_cut(&text, '\n'));
 	widen(&t);
+	if (padding_of(&t) > TAB_PADDING_MAX)
+		narrow(&t);
 	for (size_t i = 0; i < t.nlines; i++) {
 		put_line(out, &t, &t.lines[i]);
 		if (i + 1 < t.nlines)

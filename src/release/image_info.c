@@ -16,6 +16,7 @@ struct reading {
 	const struct reference *ref;
 	const struct image_info_options *opt;
 	const char *name; // for messages
+	atomic_size_t *budget;
 	struct image_infos to;
 };
 
@@ -53,12 +54,26 @@ static int read_blob(struct repo *repo, const struct descriptor *d, struct buf *
 	return digest_check(&d->digest, &got, "blob", e);
 }
 
+// Takes N bytes off what may be read in all.
+static int spend(atomic_size_t *budget, size_t n, struct err *e)
+{
+	size_t left = atomic_load(budget);
+
+	while (n <= left && !atomic_compare_exchange_weak(budget, &left, left - n))
+		;
+	return n <= left ? 0
+			 : err_set(e, ERR_INPUT,
+				   "the configurations of all images together are too large");
+}
+
 static int read_config(struct reading *r, struct image_info *im, struct err *e)
 {
 	auto_buf struct buf bytes = BUF_INIT(CONFIG_MAX);
 	struct json root;
 
 	if (read_blob(r->repo, &im->manifest.config, &bytes, e) < 0)
+		return -1;
+	if (spend(r->budget, bytes.n, e) < 0)
 		return -1;
 	if (json_parse(&im->config, buf_str(&bytes), JSON_LIMITS(CONFIG_MAX), 0, e) < 0)
 		return err_wrap(e, "image configuration");
@@ -211,7 +226,12 @@ int image_infos_read(struct image_infos *ret, struct repo *repo, const struct re
 		     const struct image_info_options *opt, struct err *e)
 {
 	auto_free char *name = reference_print(ref);
-	struct reading r = {.repo = repo, .ref = ref, .opt = opt, .name = name};
+	atomic_size_t budget = IMAGE_CONFIGS_MAX;
+	struct reading r = {.repo = repo,
+			    .ref = ref,
+			    .opt = opt,
+			    .name = name,
+			    .budget = opt->budget ? opt->budget : &budget};
 
 	if (read_root(&r, e) < 0) {
 		image_infos_release(&r.to);

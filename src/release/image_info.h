@@ -11,6 +11,8 @@
 #include "image/reference.h"
 #include "repo/repo.h"
 
+#include <stdatomic.h>
+
 struct image_info {
 	char *name;           // as it was named, without "file://"
 	bool by_digest;       // it was named by DIGEST
@@ -31,10 +33,15 @@ struct image_infos {
 #define auto_image_infos __attribute__((cleanup(image_infos_release)))
 void image_infos_release(struct image_infos *l);
 
+#define IMAGE_CONFIGS_MAX ((size_t)64 << 20)
+
 struct image_info_options {
 	const struct platform_filter *filter; // of the entries of a list; NULL takes all
 	bool any_of_one;                      // a list with one entry needs not match
 	bool several;                         // more than one entry may match
+	// Bytes of configurations that may still be read, shared by several calls; NULL:
+	// IMAGE_CONFIGS_MAX for this one.
+	atomic_size_t *budget;
 };
 
 // Reads what REF names in REPO. Errors: `image "REF" not found: …`, `unable to read image REF: …`,

@@ -9,7 +9,6 @@
 #include "release/tasks.h"
 #include "util/map.h"
 
-// Far more than a release's folder holds: it may have 512 MiB.
 #define CONFIG_MAX ((size_t)8 << 20)
 
 void release_info_release(struct release_info *r)
@@ -214,10 +213,13 @@ static int look_at_images(struct release_info *r, struct places *places,
 			  const struct release_info_request *req, struct err *e)
 {
 	auto_free struct err *failed = xcalloc(r->ntags + 1, sizeof(*failed));
+	atomic_size_t budget = IMAGE_CONFIGS_MAX; // a real release takes a tenth of it
 	struct looking l = {
 		.r = r,
 		.places = places,
-		.opt = {.filter = req->filter, .any_of_one = req->default_filter},
+		.opt = {.filter = req->filter,
+			.any_of_one = req->default_filter,
+			.budget = &budget},
 		.failed = failed,
 	};
 

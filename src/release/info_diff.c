@@ -7,6 +7,9 @@
 #include "data/gofmt.h"
 #include "data/tabwriter.h"
 #include "release/info.h"
+#include "release/info_text.h"
+
+enum { WIDTH_MAX = 200 }; // of the column of names
 
 // A component by its entries; NULL in the release that has it not.
 struct change {
@@ -46,8 +49,10 @@ static void add_change(struct changes *c, const struct release_tag *from,
 	if (from && to && strcmp(from->spec, to->spec) == 0)
 		return;
 	c->v[c->n++] = (struct change){name, from, to};
-	if ((int)strlen(name) > c->width)
-		c->width = (int)strlen(name);
+	size_t width = strlen(name) < WIDTH_MAX ? strlen(name) : WIDTH_MAX;
+
+	if ((int)width > c->width)
+		c->width = (int)width;
 }
 
 static void find_changes(struct changes *c)
@@ -171,7 +176,7 @@ static void print_sections(struct buf *out, const struct changes *c)
 	};
 
 	for (size_t s = 0; s < ARRAY_SIZE(sections); s++) {
-		auto_buf struct buf rows = BUF_INIT(BUF_TEXT_MAX);
+		auto_buf struct buf rows = BUF_INIT(INFO_TEXT_MAX);
 
 		for (size_t i = 0; i < c->n; i++) {
 			if (section_of(&c->v[i]) != s)
@@ -241,7 +246,7 @@ void release_diff_print(struct buf *out, const struct release_info *from,
 			const struct release_info *to, bool commits,
 			const struct release_upgrade *upgrade, int64_t now)
 {
-	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf text = BUF_INIT(INFO_TEXT_MAX);
 	struct changes c = {.from = from, .to = to, .commits = commits};
 
 	if (digest_equal(&from->payload.digest, &to->payload.digest)) {

@@ -80,7 +80,7 @@ static bool is_empty(const struct json *at)
 
 static void print_metadata(struct buf *out, const struct release_info *r)
 {
-	auto_buf struct buf rows = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf rows = BUF_INIT(INFO_TEXT_MAX);
 	struct json root = json_root(&r->metadata), more = json_member(&root, "metadata");
 	struct json version = json_member(&root, "version");
 	size_t n;
@@ -281,7 +281,7 @@ static void print_images(struct buf *out, const struct release_info *r,
 		[RELEASE_COMMITS] = "  NAME\tREPO\tCOMMIT\t\n",
 		[RELEASE_COMMIT_URLS] = "  NAME\tURL\t\n",
 	};
-	auto_buf struct buf rows = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf rows = BUF_INIT(INFO_TEXT_MAX);
 
 	buf_puts(&rows, "\nImages:\n");
 	if (columns == RELEASE_SIZES)
@@ -297,7 +297,7 @@ static void print_images(struct buf *out, const struct release_info *r,
 void release_info_print(struct buf *out, const struct release_info *r, enum release_columns columns,
 			int64_t now)
 {
-	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf text = BUF_INIT(INFO_TEXT_MAX);
 
 	print_head(&text, r);
 	print_metadata(&text, r);

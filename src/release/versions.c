@@ -83,47 +83,45 @@ struct pair {
 	struct str name, value;
 };
 
+static int refuse(struct str text, const char *before, const char *behind, struct err *e)
+{
+	auto_free char *quoted = gofmt_quote(text);
+
+	return err_set(e, ERR_INPUT, "%s %.100s %s", before, quoted, behind);
+}
+
 static int check_name(struct str name, struct err *e)
 {
 	bool good = name.n > 0 && name.p[0] != '-' && name.p[name.n - 1] != '-';
-	auto_free char *quoted = gofmt_quote(name);
 
 	if (name.n < 2)
-		return err_set(e, ERR_INPUT, "the version name %s must be at least 2 characters",
-			       quoted);
+		return refuse(name, "the version name", "must be at least 2 characters", e);
 	for (size_t i = 0; good && i < name.n; i++)
 		good = islower((unsigned char)name.p[i]) || isdigit((unsigned char)name.p[i]) ||
 		       name.p[i] == '-';
 	return good ? 0
-		    : err_set(e, ERR_INPUT,
-			      "the version name %s must only be ASCII alphanumerics and internal "
-			      "hyphens",
-			      quoted);
+		    : refuse(name, "the version name",
+			     "must only be ASCII alphanumerics and internal hyphens", e);
 }
 
 static int check_version(struct str pair, struct str version, struct err *e)
 {
 	auto_free char *text = xstrndup(version.p, version.n);
-	auto_free char *quoted = gofmt_quote(pair);
 
 	if (payload_is_version(text))
 		return 0;
-	return err_set(e, ERR_INPUT, "the version pair %s must have a valid semantic version",
-		       quoted);
+	return refuse(pair, "the version pair", "must have a valid semantic version", e);
 }
 
 static int check_display_name(struct str name, struct err *e)
 {
 	bool good = name.n > 0;
-	auto_free char *quoted = gofmt_quote(name);
 
 	for (size_t i = 0; good && i < name.n; i++)
 		good = isalnum((unsigned char)name.p[i]) || strchr(" \t\n\r-:()", name.p[i]);
 	return good ? 0
-		    : err_set(e, ERR_INPUT,
-			      "the display name %s must only be alphanumerics, spaces, and symbols "
-			      "in [():-]",
-			      quoted);
+		    : refuse(name, "the display name",
+			     "must only be alphanumerics, spaces, and symbols in [():-]", e);
 }
 
 // Takes the next pair off REST.
@@ -132,47 +130,53 @@ static int next_pair(struct str *rest, bool display, struct pair *ret, struct er
 	struct str pair = str_trim(str_cut(rest, ',')), value = pair;
 	struct str name = str_cut(&value, '=');
 
-	if (!value.p) {
-		auto_free char *quoted = gofmt_quote(pair);
-
-		return err_set(e, ERR_INPUT, "the %s pair %s must be NAME=%s",
-			       display ? "display name" : "version", quoted,
-			       display ? "DISPLAYNAME" : "VERSION");
-	}
+	if (!value.p)
+		return display ? refuse(pair, "the display name pair", "must be NAME=DISPLAYNAME",
+					e)
+			       : refuse(pair, "the version pair", "must be NAME=VERSION", e);
 	*ret = (struct pair){name, value};
 	if (check_name(name, e) < 0)
 		return -1;
 	return display ? check_display_name(value, e) : check_version(pair, value, e);
 }
 
-// The display name for NAME in LABEL, "" when there is none. The label has been checked.
-static char *display_name(const char *label, struct str name)
-{
-	struct str rest = str_of(label);
-	char *found = NULL;
-	struct pair pair;
-	struct err ignored;
+// What a component says of display names; of several for one name the last counts.
+struct labels {
+	struct map display_names; // name → index into VALUES
+	struct str *values;
+	size_t n, cap;
+};
 
-	while (*label && rest.p && next_pair(&rest, true, &pair, &ignored) == 0)
-		if (str_eq(pair.name, name)) {
-			free(found);
-			found = xstrndup(pair.value.p, pair.value.n);
-		}
-	return found ? found : xstrdup("");
-}
-
-static int check_labels(const struct versions_of *v, struct err *e)
+static int read_labels(struct labels *l, const struct versions_of *v, struct err *e)
 {
 	struct str names = str_of(v->display_names), versions = str_trim(str_of(v->versions));
 	struct pair pair;
 
-	while (names.n > 0)
+	while (names.n > 0) {
 		if (next_pair(&names, true, &pair, e) < 0)
 			return -1;
+		vec_reserve(l->values, l->n, l->cap);
+		map_put(&l->display_names, pair.name, NULL)->num = l->n;
+		l->values[l->n++] = pair.value;
+	}
 	while (versions.p)
 		if (next_pair(&versions, false, &pair, e) < 0)
 			return -1;
 	return 0;
+}
+
+static void labels_release(struct labels *l)
+{
+	map_release(&l->display_names);
+	free(l->values);
+}
+
+// "" when there is none. Caller frees.
+static char *display_name(const struct labels *l, struct str name)
+{
+	const struct map_entry *en = map_find(&l->display_names, name);
+
+	return en ? xstrndup(l->values[en->num].p, l->values[en->num].n) : xstrdup("");
 }
 
 // One name of all components, as it comes together.
@@ -196,7 +200,8 @@ static void gather_kubectl(struct gathering *g, const char *version, const char 
 	strlist_add(en->ptr, tag);
 }
 
-static void gather_pair(struct gathering *g, const struct versions_of *v, const struct pair *pair)
+static void gather_pair(struct gathering *g, const struct versions_of *v, const struct labels *l,
+			const struct pair *pair)
 {
 	struct str core = pair->value;
 	auto_free char *version = NULL;
@@ -216,25 +221,26 @@ static void gather_pair(struct gathering *g, const struct versions_of *v, const 
 
 	to->tag = v->tag;
 	strlist_add(&to->versions, version);
-	strlist_take(&to->display_names, display_name(v->display_names, pair->name));
+	strlist_take(&to->display_names, display_name(l, pair->name));
 }
 
 static void gather(struct gathering *g, const struct versions_of *v)
 {
 	struct str rest = str_trim(str_of(v->versions));
+	struct labels labels = {0};
 	struct pair pair;
 	struct err e;
 
 	if (rest.n == 0)
 		return;
-	if (check_labels(v, &e) < 0) {
+	if (read_labels(&labels, v, &e) < 0)
 		strlist_addf(g->warnings,
 			     "the referenced image %s had an invalid version annotation: %s",
 			     v->tag, e.text);
-		return;
-	}
-	while (rest.p && next_pair(&rest, false, &pair, &e) == 0)
-		gather_pair(g, v, &pair);
+	else
+		while (rest.p && next_pair(&rest, false, &pair, &e) == 0)
+			gather_pair(g, v, &labels, &pair);
+	labels_release(&labels);
 }
 
 static int by_name(const void *a, const void *b)

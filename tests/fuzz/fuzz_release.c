@@ -25,8 +25,8 @@ static struct str cut(struct str *rest)
 
 static void show(const struct release_info *r)
 {
-	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX), json = BUF_INIT(BUF_TEXT_MAX);
-	auto_buf struct buf diff = BUF_INIT(BUF_TEXT_MAX);
+	auto_buf struct buf text = BUF_INIT((size_t)4 << 30), json = BUF_INIT((size_t)4 << 30);
+	auto_buf struct buf diff = BUF_INIT((size_t)4 << 30);
 	struct json_out j = {.out = &json}, d = {.out = &diff};
 	auto_json struct json_doc doc = {0};
 	struct err e;

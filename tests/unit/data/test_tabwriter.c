@@ -35,6 +35,18 @@ TEST(columns_are_as_wide_as_their_widest_cell)
 	}
 }
 
+TEST(text_that_would_become_blanks_is_not_aligned)
+{
+	auto_buf struct buf text = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
+
+	for (int i = 0; i < 100000; i++)
+		buf_putc(&text, 'x');
+	for (int i = 0; i < 1000; i++)
+		buf_puts(&text, "\t\na");
+	tab_align(&out, buf_str(&text), 2);
+	CHECK_INT((long long)out.n, 100000 + 1000 * 4);
+}
+
 int main(void)
 {
 	return tap_main();

@@ -236,6 +236,26 @@ TEST(configurations_that_are_no_configuration_are_refused)
 	}
 }
 
+TEST(configurations_of_many_images_share_a_budget)
+{
+	auto_fake struct fake f;
+	auto_reference struct reference ref = {0};
+	atomic_size_t budget = 2 * strlen(CONFIG);
+	const struct image_info_options opt = {.budget = &budget};
+
+	fake_init(&f);
+	add_image(fake_repo(&f, "src.io/a"), CONFIG, NULL, 0, "v");
+	REQUIRE_OK(reference_parse(&ref, "src.io/a:v", 0, &e));
+	for (int i = 0; i < 3; i++) {
+		auto_image_infos struct image_infos l = {0};
+		int r = image_infos_read(&l, fake_repo(&f, "src.io/a"), &ref, &opt, &e);
+
+		CHECK_INT(r, i < 2 ? 0 : -1);
+	}
+	CHECK_STR(e.text, "unable to read image src.io/a:v: the configurations of all images "
+			  "together are too large");
+}
+
 TEST(what_an_image_does_not_say_is_left_out)
 {
 	auto_fake struct fake f;
