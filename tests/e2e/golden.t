@@ -230,7 +230,7 @@ class Case:
     def lines_of(self, stdout):
         if "2>&1" in self.command:  # a mixture with what is for people: only the results
             return sorted(line for line in stdout.splitlines() if line.startswith("sha256:"))
-        lines = stdout.splitlines()
+        lines = [re.sub(r"\b[1-9]y\b", "1y", line) for line in stdout.splitlines()]  # ages go on
         kept = [line for line in lines if not any(p.search(line) for p in self.ignored_lines)]
         if len(kept) != len(lines) or self.ignored_in_recording(stdout):
             kept = [line for line in kept if line]
