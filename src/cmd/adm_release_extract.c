@@ -18,7 +18,7 @@ struct options {
 	struct unpack_options unpack;
 	struct lookup_options lookup;
 	const char *from, *to, *file, *command, *command_os, *dir, *release_image, *cloud,
-		*install_config, *signing_key;
+		*install_config, *signing_key, *git, *output;
 	bool tools, credentials_requests, included, allow_unpatched;
 };
 
@@ -52,6 +52,9 @@ static const struct flag flags[] = {
 	 0},
 	{FLAG_STRING, 0, "signing-key", AT(signing_key), "FILE",
 	 "OpenPGP secret key, without a passphrase, that signs sha256sum.txt", 0, 0},
+	{FLAG_STRING, 0, "git", AT(git), "DIR", "needs the sources of components", FLAG_HIDDEN, 0},
+	{FLAG_STRING, 'o', "output", AT(output), "commit", "needs the sources of components",
+	 FLAG_HIDDEN, 0},
 	{FLAG_BOOL, 0, "allow-unpatched", AT(allow_unpatched), NULL,
 	 "extract tools, too, that have no place for the release they belong to", 0, 0},
 	{0},
@@ -94,10 +97,18 @@ static int find_image(struct options *o, int argc, char **argv, struct err *e)
 
 static int check(const struct options *o, struct err *e)
 {
-	if (o->tools + o->credentials_requests + given(o->file) + given(o->command) > 1)
+	if (o->tools + o->credentials_requests + given(o->file) + given(o->command) +
+		    given(o->git) >
+	    1)
 		return err_set(e, ERR_USAGE,
 			       "only one of --tools, --command, --credentials-requests, --file, or "
 			       "--git may be specified");
+	if (given(o->output) && !given(o->git))
+		return err_set(e, ERR_USAGE, "--output is only supported with --git");
+	if (given(o->git))
+		return err_set(e, ERR_UNSUPPORTED,
+			       "--git is not supported: it needs the sources of every component; "
+			       "'release info --commits' lists where they are");
 	if (given(o->file) && given(o->to) && strcmp(o->to, ".") != 0)
 		return err_set(e, ERR_USAGE, "only one of --to and --file may be set");
 	if (given(o->install_config) && !o->included)

@@ -375,6 +375,8 @@ def manifests_of_a_cluster_are_those_that_it_would_have():
 def what_contradicts_itself_is_refused():
     rows = [
         (["--tools", "--command=oc", "x/y:z"], "only one of --tools, --command, --credentials-requests, --file, or --git"),
+        (["--git=src", "x/y:z"], "--git is not supported"),
+        (["--output=commit", "x/y:z"], "--output is only supported with --git"),
         (["--file=a", "--to=b", "x/y:z"], "only one of --to and --file may be set"),
         (["--from=x/y:z", "x/y:z"], "you may only specify a single image via --from or argument"),
         (["--install-config=a", "x/y:z"], "--install-config is only supported with --included"),
