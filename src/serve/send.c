@@ -15,8 +15,9 @@
 enum {
 	INLINE_BODY = 16 * 1024, // copied behind the head
 	ONE_WRITE = 32 * 1024,   // answers up to this are gathered, file and all
-	SENDFILE_STEP = 1024 * 1024,
-	PLAIN_STEPS = 64, // before it is another connection's turn
+	SENDFILE_STEP = 2 * 1024 * 1024,
+	PLAIN_STEPS = 2,
+	TLS_READ = 64 * 1024,
 	TLS_STEPS = 16,
 	PAGE = 4096,
 };
@@ -311,22 +312,44 @@ static size_t gather(struct conn *c, unsigned char *buf, size_t n, bool exactly,
 static enum step send_gathered(struct conn *c, size_t max)
 {
 	struct cursor *out = &c->flow->out;
-	size_t want = out->blocked ? out->blocked : max;
 	enum step step;
-	size_t n = gather(c, c->thread->scratch, want, out->blocked > 0, &step);
+	size_t n = gather(c, c->thread->scratch, max, false, &step);
 
 	if (n == 0)
 		return step;
 	ssize_t r = conn_send(c, c->thread->scratch, n, n < out->left);
 
-	if (r < 0) {
-		// OpenSSL wants to be offered the record that it could not write once more.
-		if (r == IO_BLOCKED && c->ssl)
-			out->blocked = n;
+	if (r < 0)
 		return r == IO_BLOCKED ? STEP_WAIT : STEP_GONE;
-	}
-	out->blocked = 0;
 	advance(c, (uint64_t)r);
+	return STEP_AGAIN;
+}
+
+// Several records from one read. OpenSSL wants to be offered the record that it could not write
+// once more.
+static enum step send_records(struct conn *c)
+{
+	struct cursor *out = &c->flow->out;
+	const unsigned char *at = c->thread->scratch;
+	enum step step;
+	size_t n = gather(c, c->thread->scratch, out->blocked ? out->blocked : TLS_READ,
+			  out->blocked > 0, &step);
+
+	if (n == 0)
+		return step;
+	while (n > 0) {
+		size_t record = n < TLS_RECORD ? n : TLS_RECORD;
+		ssize_t r = conn_send(c, at, record, false);
+
+		if (r == IO_BLOCKED)
+			out->blocked = record;
+		if (r < 0)
+			return r == IO_BLOCKED ? STEP_WAIT : STEP_GONE;
+		out->blocked = 0;
+		advance(c, (uint64_t)r);
+		at += r;
+		n -= (size_t)r;
+	}
 	return STEP_AGAIN;
 }
 
@@ -393,7 +416,7 @@ static enum step send_some(struct conn *c)
 	struct cursor *out = &f->out;
 
 	if (c->ssl)
-		return send_gathered(c, TLS_RECORD);
+		return send_records(c);
 	struct part p = part_at(f, out->piece, out->at);
 
 	if (p.n == 0) { // an empty piece
