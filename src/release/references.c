@@ -96,7 +96,7 @@ int payload_parse(struct payload *p, struct err *e)
 // A number without a leading zero.
 static bool version_number(struct str s)
 {
-	if (s.n == 0 || s.n > 9 || (s.n > 1 && s.p[0] == '0'))
+	if (s.n == 0 || s.n > 19 || (s.n > 1 && s.p[0] == '0'))
 		return false;
 	for (size_t i = 0; i < s.n; i++)
 		if (!isdigit((unsigned char)s.p[i]))

@@ -10,7 +10,12 @@
 #include "release/info.h"
 #include "release/tasks.h"
 #include "tap.h"
+#include "util/fs.h"
 #include "util/mem.h"
+
+#ifndef RELEASE_DATA
+#define RELEASE_DATA "tests/unit/release/data"
+#endif
 
 static struct err e;
 
@@ -377,6 +382,32 @@ static void add_version(struct fake *f, const char *version, const char *const l
 				     {NULL, NULL}};
 
 	add_release(fake_repo(f, "src.io/rel"), files, version);
+}
+
+TEST(the_references_of_a_real_release_are_understood)
+{
+	auto_release_info struct release_info r = {
+		.payload = {.config = BUF_INIT(100), .references = BUF_INIT(PAYLOAD_FILE_MAX)}};
+	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX), json = BUF_INIT(BUF_TEXT_MAX);
+	struct json_out j = {.out = &json, .indent = 2};
+	const char *spec;
+
+	r.image = xstrdup("quay.io/openshift-release-dev/ocp-release:4.12.0-x86_64");
+	r.payload.os = xstrdup("linux");
+	r.payload.architecture = xstrdup("amd64");
+	REQUIRE_OK(reference_parse(&r.ref, r.image, 0, &e));
+	buf_puts(&r.payload.config, "{}");
+	REQUIRE_OK(fs_read_file(&r.payload.references, RELEASE_DATA "/ocp-4.12.0-x86_64.json", &e));
+	REQUIRE_OK(release_info_parse(&r, &e));
+	CHECK_INT((long long)r.ntags, 183);
+	CHECK_INT((long long)r.warnings.n, 0);
+	REQUIRE_OK(release_info_image_for(&r, "cluster-version-operator", &spec, &e));
+	CHECK(starts_with(spec, "quay.io/openshift-release-dev/ocp-v4.0-art-dev@sha256:"));
+	release_info_print(&text, &r, RELEASE_COMMIT_URLS, 0);
+	CHECK(strstr(text.p, "\nComponent Versions:\n  kubernetes 1.25.4                \n"
+			     "  machine-os 412.86.202301061548-0 Red Hat Enterprise Linux "
+			     "CoreOS\n") != NULL);
+	CHECK_OK(release_info_json(&j, &r, &e));
 }
 
 static int read_version(struct release_info *ret, struct fake *f, const char *image, bool images)
