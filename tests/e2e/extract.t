@@ -317,6 +317,16 @@ def a_signing_key_must_be_usable():
                 f.write(content)
         refused = r.extract("--tools", "--to=tools", "--signing-key=" + name, run=ferry)
         check(refused.rc == 1 and "--signing-key" in refused.err and why in refused.err, "refused: " + name, refused.err)
+    os.makedirs("gnupg", mode=0o700)
+    gpg = ["gpg", "--batch", "--homedir", os.path.abspath("gnupg"), "--pinentry-mode", "loopback", "--passphrase", "secret"]
+    quiet = {"stderr": subprocess.DEVNULL, "check": True}
+    subprocess.run(gpg + ["--quick-gen-key", "tools@example.com", "rsa2048", "sign", "never"], **quiet)
+    for name, export, why in (("locked", "--export-secret-keys", "protected by a passphrase"),
+                              ("public", "--export", "no secret key in it")):
+        with open(name, "wb") as f:
+            subprocess.run(gpg + [export], stdout=f, **quiet)
+        refused = r.extract("--tools", "--to=tools", "--signing-key=" + name, run=ferry)
+        check(refused.rc == 1 and why in refused.err, "refused: " + name, refused.err)
     check_equal(names("tools"), [], "before anything is written")
 
 
