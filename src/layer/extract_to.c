@@ -117,6 +117,21 @@ bool extract_to_resolve(const char *name, const char *target, char ret[LAYER_PAT
 	return true;
 }
 
+bool extract_to_is_plain(const char *target)
+{
+	struct str rest = str_of(target);
+	bool named = false;
+
+	while (rest.p) {
+		struct str part = str_cut(&rest, '/');
+
+		if (str_eqz(part, "..") && named)
+			return false;
+		named = named || (part.n > 0 && !str_eqz(part, ".") && !str_eqz(part, ".."));
+	}
+	return target[0] != '/';
+}
+
 // ---- folders
 
 static int open_by_hand(int root, const char *name)
@@ -338,8 +353,9 @@ static int add_symlink(struct extract_to *t, int parent, const char *name,
 {
 	char inside[LAYER_PATH_MAX];
 
-	if (entry->link[0] == '/' || !extract_to_resolve(name, entry->link, inside))
-		return err_set(e, ERR_INPUT, "layer entry '%s' links to '%s', which is outside",
+	// "up/.." is not where it seems to be when "up" is a link itself.
+	if (!extract_to_is_plain(entry->link) || !extract_to_resolve(name, entry->link, inside))
+		return err_set(e, ERR_INPUT, "layer entry '%s' links to '%s', which may be outside",
 			       name, entry->link);
 	if (symlinkat(entry->link, parent, base_of(name)) < 0)
 		return err_os(e, ERR_IO, "cannot create '%s'", name);

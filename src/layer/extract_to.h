@@ -41,5 +41,8 @@ int extract_to_commit(struct extract_to *t, struct err *e) must_check;
 // Where a symlink called NAME that says TARGET leads, as a path below the folder that NAME is in
 // the tree of; false when that is outside. For an absolute TARGET the top of the tree is "/".
 bool extract_to_resolve(const char *name, const char *target, char ret[LAYER_PATH_MAX]);
+// Is TARGET relative, with ".." at its beginning only? Others cannot be added: by way of another
+// link they would lead to elsewhere than they say.
+bool extract_to_is_plain(const char *target);
 
 #endif

@@ -318,20 +318,18 @@ static int add_symlink(struct job *j, struct mapping *m, const char *name, struc
 	char path[LAYER_PATH_MAX];
 	auto_free char *link = NULL;
 
-	if (entry->link[0] == '/') {
-		const char *to = extract_to_resolve(entry->path, entry->link, path)
-					 ? (*path          ? name_of(m, path)
-					    : m->folder[0] ? NULL
-							   : "")
-					 : NULL;
+	const char *to = NULL;
 
-		if (to)
-			inside.link = link = relative(name, to);
-	}
-	if (inside.link[0] == '/' || !extract_to_resolve(name, inside.link, path)) {
+	if (entry->link[0] == '/' && extract_to_resolve(entry->path, entry->link, path))
+		to = *path ? name_of(m, path) : m->folder[0] ? NULL : "";
+	else if (entry->link[0] != '/' && extract_to_resolve(name, entry->link, path))
+		to = path;
+	if (!to) {
 		leave_out(j, entry->path, "it links to what is outside of the target");
 		return 0;
 	}
+	if (!extract_to_is_plain(entry->link))
+		inside.link = link = relative(name, to);
 	return extract_to_add(j->targets[m->target].to, name, l, &inside, e);
 }
 

@@ -526,10 +526,11 @@ def nothing_is_written_where_it_does_not_belong():
         f.write("secret")
     image = i.image([("etc/passwd", FILE, b"root", 0o644), ("in", SYMLINK, "/etc/passwd", 0o777),
                      ("d/in", SYMLINK, "/etc/passwd", 0o777), ("up", SYMLINK, "../outside/secret", 0o777),
-                     ("d/root", SYMLINK, "/", 0o777)])
+                     ("d/root", SYMLINK, "/", 0o777), ("a/b/up", SYMLINK, "../..", 0o777),
+                     ("sly", SYMLINK, "a/b/up/..", 0o777)])
     got = i.extract("--path=/:out", image, rc=3)
     check_equal(got, {"etc": "/", "etc/passwd": "root", "in": ">etc/passwd", "d": "/", "d/in": ">../etc/passwd",
-                      "d/root": ">.."}, "links stay inside")
+                      "d/root": ">..", "a": "/", "a/b": "/", "a/b/up": ">../..", "sly": ">a/b"}, "links stay inside")
     check("warning: left out up: it links to what is outside" in i.result.err, "what leads out is named", i.result.err)
     check_equal(i.extract("--path=/:out", "--only-files", image), {"etc": "/", "etc/passwd": "root"}, "files only")
     image = i.image([("pipe", tarfile.FIFOTYPE, "", 0o644), ("null", tarfile.CHRTYPE, "", 0o644), ("f", FILE, b"f", 0o644)],

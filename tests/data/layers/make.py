@@ -91,6 +91,7 @@ LAYERS = {
     "through-itself": tar([symlink("a", "a"), file("a/b")]),
     "symlink-out": tar([symlink("a/link", "../../secret")]),
     "symlink-out-and-in-again": tar([symlink("link", "../target/x")]),
+    "symlink-out-by-another": tar([symlink("d/e/up", "../.."), symlink("link", "d/e/up/..")]),
     "symlink-to-absolute": tar([symlink("link", "/etc/passwd")]),
     "folder-over-symlink": tar([symlink("x", "y"), folder("x"), file("x/evil")]),
     "file-over-symlink": tar([symlink("x", "y"), file("x")]),
