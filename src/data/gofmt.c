@@ -133,8 +133,8 @@ struct gofmt gofmt_age(int64_t seconds)
 	} steps[] = {{60, 1, 's'},
 		     {3600, 60, 'm'},
 		     {86400, 3600, 'h'},
-		     {365 * 86400, 86400, 'd'},
-		     {INT64_MAX, 365 * 86400, 'y'}};
+		     {31536000, 86400, 'd'},
+		     {INT64_MAX, 31536000, 'y'}};
 	struct gofmt ret = {"<invalid>"};
 	size_t i = 0;
 

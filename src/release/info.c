@@ -203,9 +203,7 @@ static void look(void *arg, size_t i)
 		return;
 	struct repo *repo = repo_of(l, &ref, &why);
 
-	if (!repo)
-		*e = why;
-	else if (image_infos_read(&l->r->images[i], repo, &ref, &l->opt, &why) < 0)
+	if (!repo || image_infos_read(&l->r->images[i], repo, &ref, &l->opt, &why) < 0)
 		*e = why;
 }
 

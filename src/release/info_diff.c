@@ -305,7 +305,7 @@ static void put_bytes(struct json_out *j, const char *key, const struct release_
 static void put_changed_manifest(struct json_out *j, const struct release_file *from,
 				 const struct release_file *to)
 {
-	const char *name = from ? from->name : to->name;
+	const char *name = from ? from->name : to ? to->name : "";
 
 	if (from && to && str_eq(buf_str(&from->bytes), buf_str(&to->bytes)))
 		return;

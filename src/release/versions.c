@@ -150,7 +150,7 @@ struct labels {
 static int read_labels(struct labels *l, const struct versions_of *v, struct err *e)
 {
 	struct str names = str_of(v->display_names), versions = str_trim(str_of(v->versions));
-	struct pair pair;
+	struct pair pair = {0};
 
 	while (names.n > 0) {
 		if (next_pair(&names, true, &pair, e) < 0)
@@ -176,7 +176,9 @@ static char *display_name(const struct labels *l, struct str name)
 {
 	const struct map_entry *en = map_find(&l->display_names, name);
 
-	return en ? xstrndup(l->values[en->num].p, l->values[en->num].n) : xstrdup("");
+	struct str value = en && l->values ? l->values[en->num] : STR("");
+
+	return xstrndup(value.p, value.n);
 }
 
 // One name of all components, as it comes together.
@@ -228,7 +230,7 @@ static void gather(struct gathering *g, const struct versions_of *v)
 {
 	struct str rest = str_trim(str_of(v->versions));
 	struct labels labels = {0};
-	struct pair pair;
+	struct pair pair = {0};
 	struct err e;
 
 	if (rest.n == 0)

@@ -164,7 +164,7 @@ static struct place_mirrors ask_mirrors(struct places *p, const struct reference
 static void add_mirrors(struct places *p, struct mirrored_places *to,
 			const struct place_mirrors *found)
 {
-	to->v = xreallocarray(to->v, to->n + found->n + 1, sizeof(*to->v));
+	to->v = xreallocarray(to->v, to->n + found->n + 1, sizeof(struct repo *));
 	for (size_t i = 0; i < found->n; i++)
 		to->v[to->n++] = registry_repo(p, &found->v[i], false);
 }
