@@ -298,7 +298,7 @@ static int put_tools(struct job *j, struct err *e)
 	auto_buf struct buf facts = BUF_INIT(BUF_TEXT_MAX);
 	const struct release_extract_request *req = j->req;
 	const struct payload *p = &j->payload;
-	auto_tool_list struct tool_list tools = {0};
+	struct tool_list tools = {0};
 	auto_free char *image = NULL, *version = NULL;
 	auto_free char *platform =
 		xasprintf(p->is_list ? "multi (%s/%s)" : "%s/%s", p->os, p->architecture);

@@ -61,8 +61,7 @@ struct job {
 	size_t layer;
 	struct far_link *links;
 	size_t nlinks, links_cap;
-	size_t round; // the layer whose far links are looked for
-	struct far_link **round_links;
+	size_t *round_links; // numbers of the links of this round
 };
 
 // ---- mappings
@@ -328,8 +327,10 @@ static int add_symlink(struct job *j, struct mapping *m, const char *name, struc
 		leave_out(j, entry->path, "it links to what is outside of the target");
 		return 0;
 	}
-	if (!extract_to_is_plain(entry->link))
-		inside.link = link = relative(name, to);
+	if (!extract_to_is_plain(entry->link)) {
+		link = relative(name, to);
+		inside.link = link;
+	}
 	return extract_to_add(j->targets[m->target].to, name, l, &inside, e);
 }
 
@@ -439,7 +440,7 @@ static int on_far_file(void *arg, size_t which, struct layer *l, const struct la
 		       struct err *e)
 {
 	struct job *j = arg;
-	struct far_link *link = j->round_links[which];
+	const struct far_link *link = &j->links[j->round_links[which]];
 
 	return extract_to_add(j->targets[link->mapping->target].to, link->name, l, entry, e);
 }
@@ -467,7 +468,7 @@ static int find_far_files(struct job *j, size_t layer, struct err *e)
 		if (link->done || link->layer != layer || is_asked_for(paths, n, link->file))
 			continue;
 		link->done = true;
-		j->round_links[n] = link;
+		j->round_links[n] = i;
 		paths[n++] = link->file;
 	}
 	int failed = layers_find(j->image.manifest.layers + j->from, layer + 1 - j->from, &source,
@@ -477,7 +478,7 @@ static int find_far_files(struct job *j, size_t layer, struct err *e)
 		if (!found[i])
 			failed = err_set(e, ERR_INPUT,
 					 "layer entry '%s' links to '%s', which is not there",
-					 j->round_links[i]->name, paths[i]);
+					 j->links[j->round_links[i]].name, paths[i]);
 	free(paths);
 	return failed;
 }

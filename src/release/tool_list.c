@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of tools, and choosing from it.
+#include <assert.h>
 #include <string.h>
 
 #include "release/tools.h"
@@ -67,6 +68,8 @@ static const struct tool table[] = {
 	 "ccoctl-linux-rhel9-%s.tar.gz", 0, false, true, false},
 };
 
+static_assert(ARRAY_SIZE(table) <= TOOLS_MAX, "room for all tools");
+
 // "*" in both: everything.
 struct wanted {
 	char *os, *architecture;
@@ -109,15 +112,15 @@ static bool is_twin(const struct tool_list *l, const struct tool *t, const char 
 static void collect(struct tool_list *l, const char *command, const struct wanted *want,
 		    const char *architecture)
 {
-	l->v = xcalloc(ARRAY_SIZE(table), sizeof(*l->v));
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		const struct tool *t = &table[i];
 
 		// The tools of the payload's own architecture stand in front of their twins.
 		if (has_command(t, command) && matches(t->os, want->os) &&
 		    matches(t->architecture ? t->architecture : architecture, want->architecture) &&
-		    !is_twin(l, t, architecture))
+		    !is_twin(l, t, architecture)) {
 			l->v[l->n++] = t;
+		}
 	}
 }
 
@@ -155,9 +158,7 @@ int tool_list_select(struct tool_list *ret, const char *command, const char *pla
 		failed = none(command, &want, image, e);
 	free(want.os);
 	free(want.architecture);
-	if (failed)
-		tool_list_release(&l);
-	else
+	if (!failed)
 		*ret = l;
 	return failed;
 }
@@ -169,10 +170,4 @@ unsigned tool_list_markers(const struct tool_list *l)
 	for (size_t i = 0; i < l->n; i++)
 		all |= l->v[i]->markers;
 	return all;
-}
-
-void tool_list_release(struct tool_list *l)
-{
-	free(l->v);
-	*l = (struct tool_list){0};
 }

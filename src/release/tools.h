@@ -24,13 +24,13 @@ struct tool {
 	bool macho;    // its signature is made anew
 };
 
-// In the order in which they are extracted; borrowed.
+enum { TOOLS_MAX = 32 };
+
+// In the order in which they are extracted; a plain value, the tools are constants.
 struct tool_list {
-	const struct tool **v;
+	const struct tool *v[TOOLS_MAX];
 	size_t n;
 };
-#define auto_tool_list __attribute__((cleanup(tool_list_release)))
-void tool_list_release(struct tool_list *l);
 
 // What COMMAND (NULL: all tools) and PLATFORM ("": this one, "mac", "linux/arm64", "*") mean for a
 // payload of ARCHITECTURE. IMAGE is for errors.

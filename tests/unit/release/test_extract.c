@@ -235,7 +235,7 @@ TEST(tools_are_chosen_by_command_and_platform)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		auto_tool_list struct tool_list l = {0};
+		struct tool_list l = {0};
 		auto_buf struct buf got = BUF_INIT(BUF_TEXT_MAX);
 
 		if (tool_list_select(&l, rows[i].command, rows[i].platform, rows[i].architecture,
