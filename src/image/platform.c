@@ -164,7 +164,7 @@ static int set_char(struct rewrite *r, int *ret, struct err *e)
 			return bad(e, "invalid escape sequence",
 				   (struct str){r->in.p + r->at - 2, 2});
 	}
-	*ret = c;
+	*ret = (unsigned char)c;
 	return 0;
 }
 

@@ -95,11 +95,9 @@ bool retry_http_date(const char *text, int64_t *ret)
 	if (strlen(text) != sizeof(shape) - 1)
 		return false;
 	for (size_t i = 0; shape[i]; i++) {
-		unsigned char c = (unsigned char)text[i];
+		unsigned char c = (unsigned char)text[i], want = (unsigned char)shape[i];
 
-		if (shape[i] == '0'                    ? !isdigit(c)
-		    : isalpha((unsigned char)shape[i]) ? !isalpha(c)
-						       : c != shape[i])
+		if (want == '0' ? !isdigit(c) : isalpha(want) ? !isalpha(c) : c != want)
 			return false;
 	}
 	char month[4] = {text[8], text[9], text[10], '\0'};

@@ -447,8 +447,8 @@ static int current_header(struct registry *r, struct grant *g, char **ret, unsig
 			rc = -1;
 		} else if (g->fetching) {
 			pthread_cond_wait(&r->changed, &r->lock);
-		} else {
-			rc = renew(r, g, e);
+		} else if (renew(r, g, e) < 0) {
+			rc = -1;
 		}
 	}
 	if (rc == 0) {

@@ -12,6 +12,7 @@
 #include "util/stream.h"
 #include "util/trace.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -211,6 +212,7 @@ static int source_skip(struct upload *u, struct source *s, struct slab **ret, st
 	}
 	if (s->pos == u->offset)
 		return 0;
+	assert(slab); // no checkpoint lies beyond the offset, so only reading crosses it
 	size_t keep = (size_t)(s->pos - u->offset);
 
 	memmove(slab->data, slab->data + slab->n - keep, keep);

@@ -87,7 +87,7 @@ static void close_further(struct listener_set *l, unsigned threads)
 static void multiply(struct listener_set *l, unsigned threads)
 {
 	for (unsigned k = 0; k < l->n && !l->shared; k++) {
-		struct sockaddr_storage addr;
+		struct sockaddr_storage addr = {0};
 		socklen_t n = sizeof(addr);
 
 		if (getsockname(l->fds[0][k], (struct sockaddr *)&addr, &n) < 0)
@@ -124,12 +124,16 @@ static void set_port(struct sockaddr *addr, uint16_t port)
 
 static uint16_t port_of(int fd)
 {
-	struct sockaddr_storage addr = {0};
+	union {
+		struct sockaddr_in6 v6;
+		struct sockaddr_in v4;
+		struct sockaddr any;
+	} addr = {0};
 	socklen_t n = sizeof(addr);
 
-	getsockname(fd, (struct sockaddr *)&addr, &n);
-	return addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
-					  : ((struct sockaddr_in *)&addr)->sin_port;
+	if (getsockname(fd, &addr.any, &n) < 0)
+		return 0;
+	return addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port : addr.v4.sin_port;
 }
 
 static int bind_all(struct listener_set *l, const struct addrinfo *list, bool everywhere)

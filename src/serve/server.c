@@ -214,7 +214,7 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
 	(void)what;
 	t->now = clock_us();
 	for (int i = 0; i < ACCEPT_TURN && reserve(t); i++) {
-		struct sockaddr_storage from;
+		struct sockaddr_storage from = {0};
 		socklen_t n = sizeof(from);
 		int fd = accept4(listener, (struct sockaddr *)&from, &n,
 				 SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -50,7 +50,8 @@ static int pool_cannot(struct level *l, const struct digest *d, struct err *e)
 {
 	auto_free char *what = xasprintf("blob %s", d->text);
 
-	return err_space(l->s, 0, what, e);
+	err_space(l->s, 0, what, e);
+	return -1;
 }
 
 bool pool_owns(struct level *l, const struct digest *d, const struct stat *st)

@@ -297,7 +297,8 @@ static int cannot_write(struct part *p, struct err *e)
 {
 	auto_free char *what = xasprintf("blob %s", p->d->digest.text);
 
-	return err_space(p->store, p->d->size - p->at, what, e);
+	err_space(p->store, p->d->size - p->at, what, e);
+	return -1;
 }
 
 // Makes piece I the one that is written to.

@@ -8,6 +8,7 @@
 #include "util/fs.h"
 #include "util/trace.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -534,6 +535,7 @@ static int open_for_reading(struct store *s, enum store_layout wanted, struct bu
 		// A tree of the reference, or an empty folder.
 		s->kind = is_oci(s) ? STORE_LAYOUT_OCI : STORE_LAYOUT_OC;
 		s->layout = layouts[s->kind];
+		assert(s->layout);
 	}
 	if (wanted != STORE_LAYOUT_AUTO && wanted != s->kind)
 		return other_layout(s, wanted, e);
@@ -643,6 +645,7 @@ static void remove_empty(struct store *s)
 	    unlinkat(s->state_fd, "tmp", AT_REMOVEDIR) < 0)
 		return;
 	unlinkat(s->state_fd, "format", 0);
+	assert(s->layout); // it names the folder that was made
 	if (unlinkat(s->dir_fd, s->layout->state, AT_REMOVEDIR) < 0)
 		return;
 	auto_free char *at = xstrdup(s->dir);

@@ -8,6 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+// What the header tells analyzers would stand in the way of the definitions.
+#undef err_set
+#undef err_os
+#undef err_wrap
+#undef err_hint
+
 // Formats into a buffer that is larger than any message, so that the cut can choose its place.
 enum { ERR_SCRATCH = 4096 };
 

@@ -49,4 +49,18 @@ int err_wrap(struct err *e, const char *fmt, ...) printf_like(2, 3);
 // Puts TEXT, a further line or lines such as "hint: ...", behind the message; returns -1.
 int err_hint(struct err *e, const char *fmt, ...) printf_like(2, 3);
 
+#ifdef __clang_analyzer__
+// A static analyzer sees one file at a time: this tells it that a failure is never 0.
+static inline int err_failed(int r)
+{
+	(void)r;
+	return -1;
+}
+
+#define err_set(...)  err_failed(err_set(__VA_ARGS__))
+#define err_os(...)   err_failed(err_os(__VA_ARGS__))
+#define err_wrap(...) err_failed(err_wrap(__VA_ARGS__))
+#define err_hint(...) err_failed(err_hint(__VA_ARGS__))
+#endif
+
 #endif
