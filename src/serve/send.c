@@ -16,7 +16,7 @@ enum {
 	INLINE_BODY = 16 * 1024, // copied behind the head
 	ONE_WRITE = 32 * 1024,   // answers up to this are gathered, file and all
 	SENDFILE_STEP = 2 * 1024 * 1024,
-	PLAIN_STEPS = 2,
+	PLAIN_STEPS = 1,
 	TLS_READ = 64 * 1024,
 	TLS_STEPS = 16,
 	PAGE = 4096,
