@@ -63,7 +63,7 @@ const struct cmd cmd_root = {
 		"\n"
 		"Exit status: 0 complete, 1 failed, 3 finished but incomplete, 130 interrupted.",
 	.subs = (const struct cmd *const[]){&cmd_adm, &cmd_image, &cmd_registry, &cmd_store,
-					    &cmd_version, &cmd_help, NULL},
+					    &cmd_verify, &cmd_version, &cmd_help, NULL},
 };
 
 // One call of the program: where in the tree we are, and what is left of argv.

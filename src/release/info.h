@@ -92,7 +92,8 @@ struct release_verify_request {
 	const struct strlist *signature_stores; // URLs and folders
 };
 // Finds good signatures of the release: of a list its own, else of the image that was read. From
-// media no server is asked but those in SIGNATURE_STORES.
+// media no server is asked but those in SIGNATURE_STORES. ERR_NOT_FOUND: there is none, or there
+// are no keys.
 int release_info_verify(const struct release_info *r, const struct release_verify_request *req,
 			struct signatures *ret, struct err *e) must_check;
 

@@ -70,12 +70,12 @@ int release_info_verify(const struct release_info *r, const struct release_verif
 {
 	auto_verifier struct verifier v = {0};
 	const struct payload *p = &r->payload;
-	struct err ignored;
+	struct err why;
 
 	if (make_verifier(&v, r, req, e) < 0)
 		return -1;
 	if (v.n == 0)
-		return err_set(e, ERR_INPUT,
+		return err_set(e, ERR_NOT_FOUND,
 			       "%s names no keys to verify it with; --keyring and "
 			       "--signature-store do",
 			       p->root.text);
@@ -83,5 +83,10 @@ int release_info_verify(const struct release_info *r, const struct release_verif
 		return 0;
 	if (!p->is_list || e->kind == ERR_CANCELLED)
 		return -1;
-	return signatures_find(ret, &v, req->net, &p->digest, &ignored);
+	if (signatures_find(ret, &v, req->net, &p->digest, &why) == 0)
+		return 0;
+	// A signature that is not good says more than that there is none.
+	if (why.kind == ERR_CANCELLED || (e->kind == ERR_NOT_FOUND && why.kind != ERR_NOT_FOUND))
+		*e = why;
+	return -1;
 }

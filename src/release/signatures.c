@@ -96,10 +96,10 @@ static int refuse(const struct search *s, const struct err *unreached, struct er
 	else if (unreached->kind != ERR_NONE)
 		*e = *unreached;
 	else
-		err_set(e, ERR_INPUT,
+		err_set(e, ERR_NOT_FOUND,
 			s->verifier->stores.n > 0 ? "no signature found"
 						  : "there is no store to look for signatures in");
-	e->kind = ERR_INPUT;
+	e->kind = s->any ? ERR_INPUT : ERR_NOT_FOUND;
 	return err_wrap(e, "unable to verify %s against keyrings: %s", s->digest->text, names.p);
 }
 

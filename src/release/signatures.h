@@ -40,8 +40,8 @@ struct signatures {
 void signatures_release(struct signatures *s);
 
 // Searches the stores of V until every keyring of V has signed DIGEST. NET may be NULL when there
-// are no http stores. ERR_INPUT: "unable to verify DIGEST against keyrings: NAMES: …" with the
-// reason why the last one that was found is not good, or where there is none; ERR_CANCELLED.
+// are no http stores. "unable to verify DIGEST against keyrings: NAMES: …": ERR_INPUT with the
+// reason why the last one that was found is not good, ERR_NOT_FOUND where none was; ERR_CANCELLED.
 int signatures_find(struct signatures *ret, const struct verifier *v, struct http *net,
 		    const struct digest *digest, struct err *e) must_check;
 
