@@ -9,6 +9,7 @@ struct options {
 	struct security_options security;
 	struct parallel_options parallel;
 	struct layout_options layout;
+	struct attached_options attached;
 	const char *from, *from_dir, *to, *to_dir, *to_release_image, *to_image_stream;
 	const char *print_instructions, *signature_dir;
 	struct strlist keyrings, signature_stores;
@@ -59,6 +60,7 @@ static const struct flag_group groups[] = {
 	{security_flags, AT(security)},
 	{parallel_flags, AT(parallel)},
 	{layout_flags, AT(layout)},
+	{attached_flags, AT(attached)},
 	{0},
 };
 #undef AT
@@ -173,6 +175,8 @@ static int check(struct options *o, const struct cmd_io *io, int argc, char **ar
 		return -1;
 	*ret = request(o, io);
 	ret->instructions = kind;
+	if (attached_choice(&o->attached, &ret->mirror.attached, e) < 0)
+		return -1;
 	if (release_mirror_check(ret, e) < 0)
 		return -1;
 	return check_signature(o, e);
@@ -229,7 +233,9 @@ const struct cmd cmd_adm_release_mirror = {
 		"\n"
 		"Components go to TO:VERSION-ARCH-COMPONENT, the release image to TO:VERSION-ARCH.\n"
 		"\n"
-		"The release image is verified with the keys and signature stores that it names itself, which finds damage and mistakes; --keyring names the keys that you trust. A release that cannot be verified is mirrored with a warning, or not at all with --require-signature. Media keep the signature in their folder config, where it is looked for when they are mirrored from.",
+		"The release image is verified with the keys and signature stores that it names itself, which finds damage and mistakes; --keyring names the keys that you trust. A release that cannot be verified is mirrored with a warning, or not at all with --require-signature. Media keep the signature in their folder config, where it is looked for when they are mirrored from.\n"
+		"\n"
+		"The sigstore signature of the release image (its tag sha256-HEX.sig, and its OCI referrers) is mirrored with it, also to and from media: clusters of 4.21 and later ask for it.",
 	.examples =
 		"# directly to a registry\n"
 		"quay.io/openshift-release-dev/ocp-release:4.18.7-x86_64 --to=registry.local/ocp4/openshift4\n"

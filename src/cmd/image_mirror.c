@@ -10,6 +10,7 @@ struct options {
 	struct filter_options filter;
 	struct parallel_options parallel;
 	struct layout_options layout;
+	struct attached_options attached;
 	const char *dir, *from_dir, *mirror_instructions, *print_instructions;
 	struct strlist files, s3_source_buckets;
 	int max_registry;
@@ -56,6 +57,7 @@ static const struct flag_group groups[] = {
 	{filter_flags, AT(filter)},
 	{parallel_flags, AT(parallel)},
 	{layout_flags, AT(layout)},
+	{attached_flags, AT(attached)},
 	{0},
 };
 #undef AT
@@ -70,6 +72,7 @@ struct request {
 	struct options *o;
 	struct mappings mappings;
 	enum instructions_kind instructions;
+	enum mirror_attached attached;
 };
 
 static int check(const struct options *o, struct setup_config *ret, struct request *req,
@@ -88,6 +91,8 @@ static int check(const struct options *o, struct setup_config *ret, struct reque
 	if (o->print_instructions &&
 	    instructions_kind_parse(&req->instructions, o->print_instructions, e) < 0)
 		return -1;
+	if (attached_choice(&o->attached, &req->attached, e) < 0)
+		return -1;
 	return layout_parse(&o->layout, &ret->layout, e);
 }
 
@@ -100,6 +105,7 @@ static struct mirror_options mirror_options(const struct request *req, const str
 		.keep_manifest_list = o->keep_manifest_list,
 		.skip_missing = o->skip_missing,
 		.check_space = true,
+		.attached = req->attached,
 		.transfer =
 			{
 				.cancel = s->io->cancel,
@@ -178,7 +184,9 @@ const struct cmd cmd_image_mirror = {
 		"\n"
 		"A source may be a tag, a digest, a tag with '*' for any run of characters, or a repository without a tag, which stands for all of its tags. A destination without a tag takes the tag of the source.\n"
 		"\n"
-		"Lists that are named by digest or come from a folder are kept whole; of a list that is named by tag the local platform is taken unless --filter-by-os or --keep-manifest-list say otherwise.",
+		"Lists that are named by digest or come from a folder are kept whole; of a list that is named by tag the local platform is taken unless --filter-by-os or --keep-manifest-list say otherwise.\n"
+		"\n"
+		"--include-signatures takes along what is attached to each image: cosign's tags (sha256-HEX.sig, .att, .sbom) and OCI referrers. From media everything that they hold of these goes with its image.",
 	.examples =
 		"# copy one tag\n"
 		"quay.io/org/app:v1 registry.local/org/app:v1\n"

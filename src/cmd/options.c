@@ -100,6 +100,29 @@ int layout_parse(const struct layout_options *o, enum store_layout *ret, struct 
 	return err_set(e, ERR_USAGE, "--layout must be one of auto, oc, portable");
 }
 
+#define AT(member) offsetof(struct attached_options, member)
+const struct flag attached_flags[] = {
+	{FLAG_BOOL, 0, "include-signatures", AT(include_signatures), NULL,
+	 "mirror the signatures, attestations and SBOMs of every image, too", 0, 0},
+	{FLAG_BOOL, 0, "no-signatures", AT(no_signatures), NULL,
+	 "mirror no sigstore signatures; by default those of the release image, and from media all that they have",
+	 0, 0},
+	{0},
+};
+#undef AT
+
+int attached_choice(const struct attached_options *o, enum mirror_attached *ret, struct err *e)
+{
+	if (o->include_signatures && o->no_signatures)
+		return err_set(
+			e, ERR_USAGE,
+			"--include-signatures and --no-signatures may not both be specified");
+	*ret = o->include_signatures ? MIRROR_ATTACHED_ALL
+	       : o->no_signatures    ? MIRROR_ATTACHED_NONE
+				     : MIRROR_ATTACHED_RELEASE;
+	return 0;
+}
+
 // Accepted because scripts pass them: ferry talks to no cluster.
 #define IGNORED(type, letter, name)                                            \
 	{                                                                      \

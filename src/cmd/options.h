@@ -4,6 +4,7 @@
 #define CMD_OPTIONS_H
 
 #include "cmd/cmd.h"
+#include "mirror/mirror.h"
 #include "store/store.h"
 
 // How registries are reached.
@@ -45,6 +46,15 @@ struct layout_options {
 };
 extern const struct flag layout_flags[];
 int layout_parse(const struct layout_options *o, enum store_layout *ret, struct err *e) must_check;
+
+// Which signatures and the like are mirrored with the images.
+struct attached_options {
+	bool include_signatures, no_signatures;
+};
+extern const struct flag attached_flags[];
+// ERR_USAGE when both were given.
+int attached_choice(const struct attached_options *o, enum mirror_attached *ret, struct err *e)
+	must_check;
 
 // On every command: verbosity, and the Kubernetes connection flags, which are ignored.
 struct global_options {

@@ -28,12 +28,22 @@ void mappings_add(struct mappings *m, const struct reference *src, const struct 
 int mappings_parse(struct mappings *ret, char *const *args, size_t nargs, char *const *files,
 		   size_t nfiles, int stdin_fd, struct err *e) must_check;
 
+// What is mirrored with an image because it refers to it. From media: everything that they have,
+// unless nothing is wanted.
+enum mirror_attached {
+	MIRROR_ATTACHED_RELEASE, // signature tag and referrers of the release image
+	MIRROR_ATTACHED_ALL,     // of every image, with attestations and SBOMs
+	MIRROR_ATTACHED_NONE,
+};
+
 struct mirror_options {
 	const char *filter_by_os; // NULL: not given
 	bool keep_manifest_list;
 	bool all_platforms; // release mirror: no filter at all
 	bool skip_missing;
 	bool check_space; // file destinations: refuse when the plan does not fit
+	enum mirror_attached attached;
+	const struct digest *release; // of the release image; NULL: there is none
 	struct transfer_config transfer;
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "data/gofmt.h"
+#include "mirror/attached.h"
 #include "mirror/expand.h"
 #include "mirror/planner.h"
 
@@ -286,6 +287,25 @@ static int note_origins(const struct planner *p, struct mirror_result *r, struct
 	return 0;
 }
 
+// --- what is attached ---
+
+static int bring_attached(const struct planner *p, const struct mirror_result *r, struct err *e)
+{
+	auto_of(attached_free) struct attached *a = attached_new(p);
+
+	for (size_t i = 0; a && i < p->nimages; i++) {
+		const struct plan_image *im = p->images[i];
+
+		for (size_t j = 0; j < im->ntargets; j++) {
+			const struct plan_target *to = &im->targets[j];
+
+			if (to->planned && has_line(r, to, first_tag(to)))
+				attached_add(a, im, to);
+		}
+	}
+	return a ? attached_run(a, e) : 0;
+}
+
 // --- the run ---
 
 static bool writes_to_store(const struct planner *p)
@@ -308,9 +328,11 @@ static int prepare(struct planner *plan, struct mappings *expanded, const struct
 }
 
 // Everything that was put gets its name, also when the run failed: its lines say it is there.
-static int finish(struct planner *plan, struct places *places, struct mirror_result *ret,
-		  struct err *e)
+static int finish(struct planner *plan, struct places *places, bool attach,
+		  struct mirror_result *ret, struct err *e)
 {
+	struct err why;
+
 	strlist_sort(&ret->lines);
 	strlist_unique(&ret->lines);
 	strlist_sort(&ret->missing);
@@ -321,7 +343,10 @@ static int finish(struct planner *plan, struct places *places, struct mirror_res
 	note_undone(plan, ret);
 	if (note_origins(plan, ret, e) < 0)
 		return -1;
-	return places_sync(places, e);
+	int r = attach ? bring_attached(plan, ret, e) : 0;
+	int s = places_sync(places, r < 0 ? &why : e);
+
+	return r < 0 ? r : s;
 }
 
 static int run_plan(struct planner *plan, struct places *places, struct mirror_result *ret,
@@ -334,7 +359,7 @@ static int run_plan(struct planner *plan, struct places *places, struct mirror_r
 	planner_spawn(plan);
 	int r = transfer_run(plan->t, check ? check_space : NULL, NULL, e);
 	// The first failure is the one to report.
-	int f = finish(plan, places, ret, r < 0 ? &why : e);
+	int f = finish(plan, places, r == 0 || e->kind == ERR_INCOMPLETE, ret, r < 0 ? &why : e);
 
 	return r < 0 ? r : f;
 }

@@ -4,7 +4,7 @@
 //	registry.c   the object, the check of /v2/, requests and their failures
 //	auth.c       what goes into Authorization
 //	challenge.c  WWW-Authenticate        errors.c  error bodies
-//	manifests.c, blobs.c, tags.c         one kind of request each
+//	manifests.c, blobs.c, tags.c, referrers.c    one kind of request each
 //	upload.c     the upload session loop sessions.c  sessions that outlive a run
 #ifndef REGISTRY_CLIENT_H
 #define REGISTRY_CLIENT_H
@@ -17,6 +17,8 @@
 #include <pthread.h>
 
 enum ping_state { PING_NEEDED, PING_RUNNING, PING_GOOD, PING_FAILED };
+// Is there a list of referrers?
+enum referrers_state { REFERRERS_UNKNOWN, REFERRERS_ASKING, REFERRERS_THERE, REFERRERS_NONE };
 
 struct registry {
 	char *host;     // as the user wrote it
@@ -29,6 +31,7 @@ struct registry {
 	pthread_cond_t changed;
 	enum ping_state ping;
 	struct err ping_error;
+	enum referrers_state referrers;
 	// Written once by the ping, then only read, without the lock.
 	char *base; // "https://host:port"
 	bool secure;

@@ -420,6 +420,7 @@ static int run(struct job *j, struct err *e)
 
 	opt.filter_by_os = NULL;
 	opt.all_platforms = true;
+	opt.release = &j->payload.root;
 	opt.keep_manifest_list = j->req->keep_manifest_list;
 	say(j, "info: Mirroring %zu images to %s ...", j->mappings.n, j->naming.base);
 	return mirror_run(j->places, &j->mappings, &opt, j->req->visit, &j->to->mirror, e);

@@ -30,7 +30,7 @@ struct release_mirror_request {
 
 	const char *self; // name of the program, for the command that is shown
 
-	// transfer (with dry_run), check_space and skip_missing are taken from here.
+	// transfer (with dry_run), check_space, skip_missing and attached are taken from here.
 	struct mirror_options mirror;
 	const struct transfer_plan_visitor *visit; // of a dry run, or NULL
 

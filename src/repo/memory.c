@@ -38,7 +38,7 @@ struct memory_place {
 	struct repo_names names;
 	struct slab_pool *pool;
 	struct limiter *limiter;
-	bool refuse_mounts;
+	bool refuse_mounts, list_referrers;
 	uint64_t free_space;
 	void (*hook)(void *arg, struct repo *r, enum memory_call call, const char *ref);
 	void *hook_arg;
@@ -60,6 +60,7 @@ static const char *const call_names[MEMORY_CALLS] = {
 	[MEMORY_BLOB_PUT] = "blob_put",
 	[MEMORY_BLOB_MOUNT] = "blob_mount",
 	[MEMORY_TAGS] = "tags",
+	[MEMORY_REFERRERS] = "referrers",
 	[MEMORY_PROBE] = "probe",
 	[MEMORY_SYNC] = "sync",
 };
@@ -368,6 +369,34 @@ static int tags(struct repo *r, struct strlist *ret, struct err *e)
 	return 0;
 }
 
+static bool refers_to(const struct memory_object *o, const struct digest *subject)
+{
+	auto_manifest struct manifest m = {0};
+	struct err ignored;
+
+	if (manifest_parse(&m, (struct str){(const char *)o->data, o->n}, NULL, "", &ignored) < 0)
+		return false;
+	return m.has_subject && digest_equal(&m.subject.digest, subject);
+}
+
+static int referrers(struct repo *r, const struct digest *subject, struct strlist *ret,
+		     struct err *e)
+{
+	struct memory_place *m = place_of(r->place);
+	const struct map *manifests = &repo_of(r)->manifests;
+
+	if (called(m, r, MEMORY_REFERRERS, subject->text, e) < 0)
+		return -1;
+	if (!m->list_referrers)
+		return err_set(e, ERR_UNSUPPORTED, "%s has no list of referrers", r->place->name);
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < manifests->n; i++)
+		if (refers_to(manifests->entries[i].ptr, subject))
+			strlist_add(ret, manifests->entries[i].key);
+	pthread_mutex_unlock(&m->lock);
+	return 0;
+}
+
 static enum repo_fresh fresh(struct repo *r)
 {
 	struct memory_place *m = place_of(r->place);
@@ -388,6 +417,7 @@ static const struct repo_ops repo_ops = {
 	.blob_put = blob_put,
 	.blob_mount = blob_mount,
 	.tags = tags,
+	.referrers = referrers,
 	.fresh = fresh,
 };
 
@@ -540,6 +570,11 @@ void memory_on_call(struct place *p,
 void memory_refuse_mounts(struct place *p)
 {
 	place_of(p)->refuse_mounts = true;
+}
+
+void memory_list_referrers(struct place *p)
+{
+	place_of(p)->list_referrers = true;
 }
 
 void memory_set_limiter(struct place *p, struct limiter *l)

@@ -20,6 +20,7 @@ enum memory_call {
 	MEMORY_BLOB_PUT,
 	MEMORY_BLOB_MOUNT,
 	MEMORY_TAGS,
+	MEMORY_REFERRERS,
 	MEMORY_PROBE,
 	MEMORY_SYNC,
 	MEMORY_CALLS,
@@ -37,6 +38,8 @@ void memory_on_call(struct place *p,
 		    void (*hook)(void *arg, struct repo *r, enum memory_call call, const char *ref),
 		    void *arg);
 void memory_refuse_mounts(struct place *p);
+// From now on it lists referrers; without this it says ERR_UNSUPPORTED.
+void memory_list_referrers(struct place *p);
 void memory_set_limiter(struct place *p, struct limiter *l);
 void memory_set_free_space(struct place *p, uint64_t bytes);
 void memory_set_fresh(struct repo *r); // until the first put

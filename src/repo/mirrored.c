@@ -28,6 +28,7 @@ struct request {
 	int (*make)(struct request *q, struct repo *r, struct err *e);
 	const char *ref;
 	const struct descriptor *d;
+	const struct digest *subject;
 	uint64_t offset;
 	void *ret;
 };
@@ -162,6 +163,19 @@ static int tags(struct repo *r, struct strlist *ret, struct err *e)
 	return make_request(r, &mirrored_of(r)->by_tag, &q, e);
 }
 
+static int make_referrers(struct request *q, struct repo *r, struct err *e)
+{
+	return r->ops->referrers(r, q->subject, q->ret, e);
+}
+
+static int referrers(struct repo *r, const struct digest *subject, struct strlist *ret,
+		     struct err *e)
+{
+	struct request q = {.make = make_referrers, .subject = subject, .ret = ret};
+
+	return make_request(r, &mirrored_of(r)->by_digest, &q, e);
+}
+
 static enum repo_fresh fresh(struct repo *r)
 {
 	(void)r;
@@ -209,6 +223,7 @@ static const struct repo_ops ops = {
 	.blob_put = blob_put,
 	.blob_mount = blob_mount,
 	.tags = tags,
+	.referrers = referrers,
 	.fresh = fresh,
 };
 

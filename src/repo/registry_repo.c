@@ -3,6 +3,7 @@
 #include "repo/adapters.h"
 
 #include "image/reference.h"
+#include "registry/referrers.h"
 #include "repo/names.h"
 #include "util/mem.h"
 
@@ -108,6 +109,12 @@ static int tags(struct repo *r, struct strlist *ret, struct err *e)
 	return registry_tags(registry_of(r), wire_of(r), ret, e);
 }
 
+static int referrers(struct repo *r, const struct digest *subject, struct strlist *ret,
+		     struct err *e)
+{
+	return registry_referrers(registry_of(r), wire_of(r), subject, ret, e);
+}
+
 static enum repo_fresh fresh(struct repo *r)
 {
 	return registry_repository_fresh(registry_of(r), wire_of(r)) ? REPO_FRESH : REPO_MAY_EXIST;
@@ -122,6 +129,7 @@ static const struct repo_ops repo_ops = {
 	.blob_put = blob_put,
 	.blob_mount = blob_mount,
 	.tags = tags,
+	.referrers = referrers,
 	.fresh = fresh,
 };
 

@@ -75,6 +75,10 @@ struct repo_ops {
 			  bool *ret_mounted, struct err *e);
 	int (*tags)(struct repo *r, struct strlist *ret,
 		    struct err *e); // all of them, in the place's order
+	// Appends the digests of the manifests whose subject is SUBJECT. ERR_UNSUPPORTED where the
+	// place keeps no such list: the index under the fallback tag ALGO-HEX tells.
+	int (*referrers)(struct repo *r, const struct digest *subject, struct strlist *ret,
+			 struct err *e);
 	enum repo_fresh (*fresh)(struct repo *r);
 };
 

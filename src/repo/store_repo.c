@@ -3,6 +3,7 @@
 #include "repo/adapters.h"
 
 #include "repo/names.h"
+#include "store/file.h"
 #include "util/fs.h"
 #include "util/mem.h"
 
@@ -110,6 +111,12 @@ static int tags(struct repo *r, struct strlist *ret, struct err *e)
 	return store_tags(store_of(r), r->name, ret, e);
 }
 
+static int referrers(struct repo *r, const struct digest *subject, struct strlist *ret,
+		     struct err *e)
+{
+	return store_referrers(store_of(r), r->name, subject, ret, e);
+}
+
 static enum repo_fresh fresh(struct repo *r)
 {
 	(void)r;
@@ -125,6 +132,7 @@ static const struct repo_ops repo_ops = {
 	.blob_put = blob_put,
 	.blob_mount = blob_mount,
 	.tags = tags,
+	.referrers = referrers,
 	.fresh = fresh,
 };
 

@@ -309,6 +309,7 @@ class Connection:
         if self.path in ("/v2", "/v2/"):
             return self.allowed("", "pull") and self.answer(200, {"Content-Type": "application/json"}, b"{}")
         for pattern, handler in ((rf"/v2/({NAME})/tags/list", self.do_tags), (rf"/v2/({NAME})/manifests/([^/]+)", self.do_manifest),
+                                 (rf"/v2/({NAME})/referrers/([^/]+)", self.do_referrers),
                                  (rf"/v2/({NAME})/blobs/uploads/", self.do_start),
                                  (rf"/v2/({NAME})/blobs/uploads/(\d+)", self.do_upload),
                                  (rf"/v2/({NAME})/blobs/([^/]+)", self.do_blob)):
@@ -332,6 +333,21 @@ class Connection:
             last = "" if self.fault == "linkloop" else page[-1]
             headers["Link"] = f'</v2/{repository}/tags/list?n={n}&last={last}>; rel="next"'
         self.answer(200, headers, json.dumps({"name": repository, "tags": page}).encode())
+
+    def do_referrers(self, repository, subject):
+        if not self.opt.referrers:
+            return self.answer(404, {"Content-Type": "text/plain"}, b"404 page not found\n")
+        found = sorted((d, kind, len(body)) for d, (kind, body) in self.s.manifests.get(repository, {}).items()
+                       if json.loads(body).get("subject", {}).get("digest") == subject)
+        last = self.query.get("last", [""])[0]
+        rest = [f for f in found if f[0] > last]
+        page = rest[:self.opt.page]
+        headers = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
+        if len(rest) > len(page):
+            headers["Link"] = f'</v2/{repository}/referrers/{subject}?last={page[-1][0]}>; rel="next"'
+        self.answer(200, headers, json.dumps({
+            "schemaVersion": 2, "mediaType": headers["Content-Type"],
+            "manifests": [{"mediaType": kind, "digest": d, "size": size} for d, kind, size in page]}).encode())
 
     def do_manifest(self, repository, ref):
         store = self.s.manifests.setdefault(repository, {}) if self.method == "PUT" else self.s.manifests.get(repository, {})
@@ -444,7 +460,8 @@ def main():
     p.add_argument("--location", choices=("relative", "absolute", "other"), default="relative")
     p.add_argument("--no-resume", action="store_true", help="a broken upload session is lost")
     p.add_argument("--no-ranges", action="store_true", help="Range is ignored")
-    p.add_argument("--page", type=int, default=100, help="tags a page")
+    p.add_argument("--page", type=int, default=100, help="tags and referrers a page")
+    p.add_argument("--referrers", action="store_true", help="referrers are listed")
     p.add_argument("--cert"), p.add_argument("--key")
     opt = p.parse_args()
     context = None

@@ -17,6 +17,7 @@ import corpus
 TAG = "4.12.0-x86_64"
 MAY_ADD = 30
 CEILING = 64  # MiB
+NOTHING_TO_DO, WITH_SIGNATURES = 240, 450  # of the release that is measured
 
 
 def counts(directory):
@@ -76,6 +77,27 @@ def folders_take_the_fast_path_both_ways():
     check(sum(got.values()) <= manifests + 2 * blobs + MAY_ADD, "from a folder: %d requests" % sum(got.values()))
     check(0 < r.rss <= CEILING, "from a folder: %.0f MiB of memory" % r.rss)
     check_equal(len(destination.tags()), manifests, "every image arrives under a tag")
+
+
+@test
+def signatures_cost_little_where_there_is_nothing_to_do():
+    source, destination = Registry("source"), FerryRegistry("destination", binary=PLAIN)
+    storage = corpus.write("release", "source", source.host, scale=0.001)
+    with open("source/plan") as f:
+        images = [line.split()[1:3] for line in f if line.startswith("manifest ")]
+    for number, (repo, digest) in enumerate(images):
+        if number % 10 == 0 or repo == corpus.REL:
+            layer = storage.layer([("signature", digest.encode(), 0o644)])
+            storage.image(repo, [layer], "sha256-%s.sig" % digest[7:], types=corpus.OCI)
+    command = ["adm", "release", "mirror", "--insecure", "--from=%s/%s:4.18.1-x86_64" % (source.host, corpus.REL),
+               "--to=%s/ocp4/openshift4" % destination.host]
+    for flags, most in (([], NOTHING_TO_DO), (["--include-signatures"], WITH_SIGNATURES)):
+        succeeds(*command, *flags, binary=PLAIN)
+        total(source, destination)
+        succeeds(*command, *flags, binary=PLAIN)
+        got = total(source, destination)
+        check(sum(got.values()) <= most, "%s: %d requests" % (" ".join(flags) or "by default", sum(got.values())))
+        check(got["POST"] == 0 and got["PUT"] == 0, "nothing is sent")
 
 
 @test

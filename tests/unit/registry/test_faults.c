@@ -4,6 +4,7 @@
 #include "tap.h"
 
 #include "registry/client.h"
+#include "registry/referrers.h"
 
 #include "data/json.h"
 #include "util/fs.h"
@@ -164,6 +165,7 @@ static void put_line(struct buf *out, const struct json *entry)
 			   : strstr(path_text, "/blobs/")       ? "blob"
 			   : strstr(path_text, "/manifests/")   ? "manifest"
 			   : strstr(path_text, "/tags/")        ? "tags"
+			   : strstr(path_text, "/referrers/")   ? "referrers"
 			   : strcmp(path_text, "/token") == 0   ? "token"
 								: "ping";
 
@@ -854,6 +856,80 @@ TEST(pages_that_go_round_in_a_circle_are_refused)
 	CHECK_FAILS(registry_tags(w.r, "a/b", &tags, &e));
 	CHECK(strstr(e.text, "go round in a circle") != NULL);
 	CHECK_INT(tags.n, 0);
+}
+
+// --- referrers ---
+
+// The digest of a manifest that refers to SUBJECT; NUMBER makes it another one each time.
+static int put_referrer(struct world *w, const struct digest *subject, int number)
+{
+	auto_free char *text = xasprintf(
+		"{\"schemaVersion\":2,\"mediaType\":\"" MT_OCI_MANIFEST "\",\"config\":{"
+		"\"mediaType\":\"application/vnd.oci.empty.v1+json\",\"size\":2,\"digest\":\"%s\"},"
+		"\"layers\":[],\"subject\":{\"mediaType\":\"" MT_OCI_MANIFEST
+		"\",\"size\":2,\"digest\":\"%s\"},\"annotations\":{\"number\":\"%d\"}}",
+		subject->text, subject->text, number);
+	struct digest d;
+
+	digest_of(&d, DIGEST_SHA256, text, strlen(text));
+	return registry_manifest_put(w->r, "a/b", d.text, MT_OCI_MANIFEST, str_of(text), &d, &e);
+}
+
+TEST(all_pages_of_referrers_are_read)
+{
+	REQUIRE_WORLD(w, NULL, "--referrers", "--page", "2")
+	auto_strlist struct strlist found = {0};
+	struct digest subject, other;
+
+	digest_of(&subject, DIGEST_SHA256, "a", 1);
+	digest_of(&other, DIGEST_SHA256, "b", 1);
+	for (int i = 0; i < 5; i++)
+		REQUIRE_OK(put_referrer(&w, &subject, i));
+	set_rules(&w, "");
+	CHECK_OK(registry_referrers(w.r, "a/b", &subject, &found, &e));
+	CHECK_INT(found.n, 5);
+	CHECK_OK(registry_referrers(w.r, "a/b", &other, &found, &e));
+	CHECK_INT(found.n, 5);
+	CHECK_REQUESTS(w, "GET referrers 200, GET referrers 200, GET referrers 200, "
+			  "GET referrers 200");
+}
+
+TEST(a_registry_without_a_list_of_referrers_is_asked_once)
+{
+	static const char *const answers[] = {"404text", "404", "400", "405"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+		REQUIRE_WORLD(w, NULL, NULL)
+		auto_strlist struct strlist found = {0};
+		auto_free char *rule = xasprintf("GET /referrers/ * %s", answers[i]);
+		struct digest subject;
+
+		digest_of(&subject, DIGEST_SHA256, "a", 1);
+		REQUIRE_OK(put_manifest(&w, "t"));
+		set_rules(&w, rule);
+		for (int n = 0; n < 3; n++) {
+			CHECK_FAILS(registry_referrers(w.r, "a/b", &subject, &found, &e));
+			CHECK_INT(e.kind, ERR_UNSUPPORTED);
+		}
+		auto_free char *want = xasprintf("GET referrers %.3s", answers[i]);
+
+		CHECK_REQUESTS(w, want);
+	}
+}
+
+TEST(a_refusal_does_not_mean_that_there_is_no_list)
+{
+	REQUIRE_WORLD(w, NULL, "--referrers", NULL)
+	auto_strlist struct strlist found = {0};
+	struct digest subject;
+
+	digest_of(&subject, DIGEST_SHA256, "a", 1);
+	REQUIRE_OK(put_referrer(&w, &subject, 1));
+	set_rules(&w, "GET /referrers/ 1 403");
+	CHECK_FAILS(registry_referrers(w.r, "a/b", &subject, &found, &e));
+	CHECK_INT(e.kind, ERR_DENIED);
+	CHECK_OK(registry_referrers(w.r, "a/b", &subject, &found, &e));
+	CHECK_INT(found.n, 1);
 }
 
 TEST(a_repository_that_is_unknown_is_asked_for_once)

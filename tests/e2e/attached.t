@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What goes along with images: sigstore's tags and OCI referrers, to registries and through media."""
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from e2e import *
+import corpus
+
+VERSION = "4.21.1"
+TAG = VERSION + "-x86_64"
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+
+class Release:
+    """A release of two components. Each image has a signature, an attestation and an SBOM; REFERRERS: each is
+    referred to as well, with an index under the fallback tag where the registry has no list (FALLBACK)."""
+
+    def __init__(self, ferry=False, referrers=False):
+        self.storage = (corpus.Tree if ferry else corpus.Storage)("source")
+        port = free_port()
+        self.host = "127.0.0.1:%d" % port
+        base = [self.storage.layer([("base", b"base" * 500, 0o644)])]
+        images = [(name, self.storage.image(corpus.ART, base + [self.layer(name)])) for name in ("cli", "pod")]
+        self.digest, size = self.storage.release(self.host, VERSION, [(n, i[0]) for n, i in images], base)
+        self.components = [i[0] for _, i in images]
+        self.referrers = {}
+        for repo, digest, size in [(corpus.REL, self.digest, size)] + [(corpus.ART,) + i for _, i in images]:
+            for kind in ("sig", "att", "sbom"):
+                self.storage.image(repo, [self.layer(kind + digest)], tag_of(digest, kind), types=corpus.OCI)
+            if referrers:
+                self.refer(repo, digest, size, not ferry)
+        self.reference = "%s/%s:%s" % (self.host, corpus.REL, TAG)
+        self.registry = FerryRegistry(roots=["source"], port=port) if ferry else Registry("source", port=port)
+
+    def layer(self, text):
+        return self.storage.layer([("file", text.encode() * 50, 0o644)])
+
+    def refer(self, repo, digest, size, fallback):
+        found = []
+        for number in (1, 2):
+            found.append(self.storage.image(
+                repo, [self.layer("%d %s" % (number, digest))], types=corpus.OCI, artifactType=BUNDLE,
+                subject={"mediaType": corpus.DOCKER["manifest"], "digest": digest, "size": size},
+                annotations={"number": str(number)}))
+        self.referrers[digest] = sorted(d for d, _ in found)
+        if fallback:
+            self.storage.index(repo, [f + (None,) for f in found], "sha256-" + digest[7:])
+
+    def mirror(self, *arguments, run=succeeds):
+        return run("adm", "release", "mirror", "--insecure", "--from=" + self.reference, *arguments)
+
+
+def tag_of(digest, kind):
+    return "sha256-%s.%s" % (digest[7:], kind)
+
+
+def tags(registry, repo):
+    status, body, _ = registry.get("/v2/%s/tags/list" % repo)
+    return set(json.loads(body).get("tags") or []) if status == 200 else set()
+
+
+def referrers(registry, repo, digest):
+    """What the registry lists, else what its fallback tag names; each must be there."""
+    status, body, headers = registry.get("/v2/%s/referrers/%s" % (repo, digest))
+    if status != 200:
+        body, _ = registry.manifest(repo, "sha256-" + digest[7:])
+    entries = json.loads(body)["manifests"] if body else []
+    for entry in entries:
+        body, kind = registry.manifest(repo, entry["digest"])
+        check(body and "sha256:" + hashlib.sha256(body).hexdigest() == entry["digest"], "a referrer is whole")
+        check_equal((kind, len(body or b""), entry.get("artifactType"), "number" in entry.get("annotations", {})),
+                    (entry["mediaType"], entry["size"], BUNDLE, True), "and described")
+        for layer in json.loads(body or b"{}").get("layers", []):
+            check_equal(registry.get("/v2/%s/blobs/%s" % (repo, layer["digest"]))[0], 200, "with its content")
+    return sorted(e["digest"] for e in entries)
+
+
+def expected(release, kinds, everything):
+    digests = [release.digest] + (release.components if everything else [])
+    return {tag_of(d, k) for d in digests for k in kinds}
+
+
+def attached_tags(registry, repo="ocp4"):
+    return {t for t in tags(registry, repo) if t.startswith("sha256-") and "." in t}
+
+
+@test
+def the_signature_of_the_release_image_goes_along():
+    release = Release()
+    for destination in (Registry("docker"), FerryRegistry("ferry")):
+        to = "--to=%s/ocp4" % destination.host
+        r = release.mirror(to, "--no-signatures")
+        check_equal(attached_tags(destination), set(), "not with --no-signatures")
+        plain = r.out
+        r = release.mirror(to)
+        check_equal(attached_tags(destination), expected(release, ["sig"], False), "by default its signature")
+        check_equal(r.out, plain, "stdout knows nothing of it")
+        name = tag_of(release.digest, "sig")
+        check("/ocp4:" + name in r.err and "info: Attached sha256:" in r.err, "stderr does", r.err)
+        check_equal(destination.manifest("ocp4", name)[0], release.registry.manifest(corpus.REL, name)[0], "the same bytes")
+        destination.mark()
+        r = release.mirror(to)
+        got = destination.requests()
+        check(got["POST"] == 0 and got["PUT"] == 0 and "Attached" not in r.err, "nothing to do: nothing is sent", got)
+        r = release.mirror(to, "--include-signatures")
+        check_equal(attached_tags(destination), expected(release, ["sig", "att", "sbom"], True), "all of every image")
+        check_equal(r.out, plain, "stdout knows nothing of these either")
+
+
+@test
+def skopeo_finds_them():
+    need("skopeo")
+    release, destination = Release(), Registry("destination")
+    release.mirror("--to=%s/ocp4" % destination.host, "--include-signatures")
+    for tag in sorted(attached_tags(destination)):
+        copy = run(["skopeo", "copy", "--src-tls-verify=false", "docker://%s/ocp4:%s" % (destination.host, tag),
+                    "dir:" + tag])
+        check(copy.rc == 0, "skopeo copies " + tag, copy.err)
+
+
+@test
+def referrers_go_along_between_registries_of_both_kinds():
+    for ferry_source in (False, True):
+        os.makedirs("from-%d" % ferry_source)
+        os.chdir("from-%d" % ferry_source)
+        release = Release(ferry_source, referrers=True)
+        for destination in (Registry("docker"), FerryRegistry("ferry")):
+            to = "--to=%s/ocp4" % destination.host
+            release.mirror(to)
+            check_equal(referrers(destination, "ocp4", release.digest), release.referrers[release.digest], "those of the release")
+            check_equal(referrers(destination, "ocp4", release.components[0]), [], "not those of components")
+            release.mirror(to, "--include-signatures")
+            for digest in [release.digest] + release.components:
+                check_equal(referrers(destination, "ocp4", digest), release.referrers[digest], "those of every image")
+            destination.mark()
+            r = release.mirror(to, "--include-signatures")
+            got = destination.requests()
+            check(got["POST"] == 0 and got["PUT"] == 0 and "Attached" not in r.err, "then nothing is sent",
+                  destination.lines(), r.err)
+            check("warning: what is attached" not in r.err, "and nothing warned of", r.err)
+        os.chdir("..")
+
+
+@test
+def a_fallback_tag_keeps_what_it_has():
+    release, destination = Release(referrers=True), Registry("destination")
+    storage = corpus.Storage("destination")
+    old = storage.image("ocp4", [storage.layer([("old", b"old", 0o644)])], types=corpus.OCI, artifactType=BUNDLE,
+                        subject={"mediaType": corpus.DOCKER["manifest"], "digest": release.digest, "size": 1})
+    storage.index("ocp4", [old + (None,)], "sha256-" + release.digest[7:])
+    release.mirror("--to=%s/ocp4" % destination.host)
+    index = json.loads(destination.manifest("ocp4", "sha256-" + release.digest[7:])[0])
+    check_equal([e["digest"] for e in index["manifests"]][0], old[0], "the old one")
+    check_equal(sorted(e["digest"] for e in index["manifests"][1:]), release.referrers[release.digest], "and the new ones")
+
+
+@test
+def media_of_both_layouts_carry_them():
+    for layout in ("oc", "portable"):
+        os.makedirs(layout)
+        os.chdir(layout)
+        release = Release(referrers=True)
+        release.mirror("--to-dir=one", "--layout=" + layout)
+        release.mirror("--to-dir=all", "--layout=" + layout, "--include-signatures")
+        release.mirror("--to-dir=none", "--layout=" + layout, "--no-signatures")
+        stop(release.registry.process)
+        for folder, everything in (("one", False), ("all", True), ("none", None)):
+            for kind in (Registry, FerryRegistry):
+                destination = kind("%s-%s" % (folder, kind.__name__))
+                r = succeeds("image", "mirror", "--insecure", "--from-dir=" + folder,
+                             "file://openshift/release:%s*" % TAG, destination.host + "/ocp4")
+                kinds = [] if everything is None else ["sig", "att", "sbom"] if everything else ["sig"]
+                check_equal(attached_tags(destination), expected(release, kinds, everything), "tags from %s" % folder)
+                check("sha256-" not in r.out, "not on stdout", r.out)
+                for digest in [release.digest] + release.components:
+                    want = release.referrers[digest] if everything or (digest == release.digest and everything is False) else []
+                    check_equal(referrers(destination, "ocp4", digest), want, "referrers from %s" % folder)
+                destination.mark()
+                again = succeeds("image", "mirror", "--insecure", "--from-dir=" + folder,
+                                 "file://openshift/release:%s*" % TAG, destination.host + "/ocp4")
+                got = destination.requests()
+                check(got["POST"] == 0 and got["PUT"] == 0, "then nothing is sent", destination.lines(), again.err)
+                check_equal(again.out, r.out, "and the same is reported")
+        destination = Registry("release-mirror")
+        succeeds("adm", "release", "mirror", "--insecure", "--from-dir=one", "--from=file://openshift/release:" + TAG,
+                 "--to=%s/ocp4" % destination.host)
+        check_equal(attached_tags(destination), expected(release, ["sig"], False), "by release mirror as well")
+        destination = Registry("unwanted")
+        succeeds("image", "mirror", "--insecure", "--from-dir=all", "file://openshift/release:%s*" % TAG,
+                 destination.host + "/ocp4", "--no-signatures")
+        check_equal(attached_tags(destination), set(), "unless they are not wanted")
+        os.chdir("..")
+
+
+@test
+def image_mirror_takes_them_along_when_asked():
+    release, destination = Release(referrers=True), Registry("destination")
+    image = "%s/%s@%s" % (release.host, corpus.ART, release.components[0])
+    mirror = ["image", "mirror", "--insecure", image, destination.host + "/org/cli:v1"]
+    succeeds(*mirror)
+    check_equal(tags(destination, "org/cli"), {"v1"}, "not by default")
+    succeeds(*mirror, "--include-signatures")
+    digest = release.components[0]
+    check_equal(attached_tags(destination, "org/cli"), {tag_of(digest, k) for k in ("sig", "att", "sbom")}, "when asked")
+    check_equal(referrers(destination, "org/cli", digest), release.referrers[digest], "referrers, too")
+    r = ferry(*mirror, "--include-signatures", "--no-signatures")
+    check(r.rc == 1 and "may not both be specified" in r.err, "not both flags", r.err)
+
+
+@test
+def what_fails_is_a_warning():
+    release, destination = Release(), Registry("destination")
+    name = tag_of(release.digest, "sig")
+    body = json.loads(release.registry.manifest(corpus.REL, name)[0])
+    os.unlink(release.storage.blob_path(body["layers"][0]["digest"]))
+    r = release.mirror("--to=%s/ocp4" % destination.host)
+    check("warning: something that is attached is not mirrored: " in r.err, "said", r.err)
+    check("error:" not in r.err and "Success" in r.out, "and no failure", r.err)
+    check_equal(tags(destination, "ocp4"), {TAG, TAG + "-cli", TAG + "-pod"}, "the images are there, the signature is not")
+
+
+main()
