@@ -2,6 +2,7 @@
 // Listing the parts of images, then checking each part once.
 #include "release/verify_walk.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -235,6 +236,7 @@ static int list_root(struct job *j, size_t i, struct err *e)
 
 	if (note(j, i, PART_IMAGE, repo, &d, &o, e) < 0)
 		return -1;
+	assert(o); // nothing came before it
 	return r < 0 ? record(j, o, &why, e) : list_parts(j, i, repo, &m, 1, e);
 }
 
