@@ -79,10 +79,7 @@ def folders_take_the_fast_path_both_ways():
     check_equal(len(destination.tags()), manifests, "every image arrives under a tag")
 
 
-@test
-def signatures_cost_little_where_there_is_nothing_to_do():
-    source, destination = Registry("source"), FerryRegistry("destination", binary=PLAIN)
-    storage = corpus.write("release", "source", source.host, scale=0.001)
+def signatures_cost_little(source, storage, destination):
     with open("source/plan") as f:
         images = [line.split()[1:3] for line in f if line.startswith("manifest ")]
     for number, (repo, digest) in enumerate(images):
@@ -98,6 +95,21 @@ def signatures_cost_little_where_there_is_nothing_to_do():
         got = total(source, destination)
         check(sum(got.values()) <= most, "%s: %d requests" % (" ".join(flags) or "by default", sum(got.values())))
         check(got["POST"] == 0 and got["PUT"] == 0, "nothing is sent")
+
+
+@test
+def signatures_cost_little_where_there_is_nothing_to_do():
+    source, destination = Registry("source"), FerryRegistry("destination", binary=PLAIN)
+    storage = corpus.write("release", "source", source.host, scale=0.001)
+    signatures_cost_little(source, storage, destination)
+
+
+@test
+def and_where_each_image_is_asked_for_its_referrers():
+    port = free_port()
+    storage = corpus.write("release", "source", "127.0.0.1:%d" % port, scale=0.001, storage=corpus.Tree)
+    source = FerryRegistry(roots=["source"], port=port, binary=PLAIN)
+    signatures_cost_little(source, storage, Registry("destination"))
 
 
 @test
