@@ -40,6 +40,17 @@ struct json_field {
 	const struct json_field *sub;
 };
 
+// Rows of the usual kind: left out when they are zero.
+#define JSON_OPTIONAL(kind, name)               \
+	{                                       \
+		(kind), (name), JSON_OMIT, NULL \
+	}
+#define JSON_TEXT(name)     JSON_OPTIONAL(JSON_FIELD_TEXT, name)
+#define JSON_WHOLE(name)    JSON_OPTIONAL(JSON_FIELD_WHOLE, name)
+#define JSON_BOOL(name)     JSON_OPTIONAL(JSON_FIELD_BOOL, name)
+#define JSON_TEXTS(name)    JSON_OPTIONAL(JSON_FIELD_TEXTS, name)
+#define JSON_TEXT_MAP(name) JSON_OPTIONAL(JSON_FIELD_TEXT_MAP, name)
+
 // The object AT as a value. A member of another type is an error that names it.
 int json_copy(struct json_out *j, const struct json *at, const struct json_field *fields,
 	      struct err *e) must_check;

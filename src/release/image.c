@@ -28,7 +28,7 @@ static bool takes(const struct platform_filter *filter, const struct descriptor 
 	return !filter || platform_filter_match(filter, d->has_platform ? &d->platform : &none);
 }
 
-static int no_entry(const struct manifest *list, struct err *e)
+int release_no_entry(const struct manifest *list, struct err *e)
 {
 	auto_buf struct buf have = BUF_INIT(BUF_TEXT_MAX);
 
@@ -55,7 +55,7 @@ static int choose(struct release_image *im, const struct platform_filter *filter
 		if (takes(filter, &list.manifests[i]))
 			return get(im->repo, list.manifests[i].digest.text, name, &im->manifest,
 				   &im->digest, e);
-	return no_entry(&list, e);
+	return release_no_entry(&list, e);
 }
 
 static int open_in(struct repo *repo, const struct reference *ref,

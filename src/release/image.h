@@ -26,6 +26,8 @@ void release_image_release(struct release_image *im);
 int release_open_image(const struct release_sources *src, const struct reference *ref,
 		       const struct platform_filter *filter, struct release_image *ret,
 		       struct err *e) must_check;
+// "the manifest list has no image for the wanted platform …", with those that it has.
+int release_no_entry(const struct manifest *list, struct err *e);
 // Its layers, borrowed from IM.
 struct stack_source release_image_source(struct release_image *im);
 

@@ -144,83 +144,66 @@ void image_info_print(struct buf *out, const struct image_info *im, int64_t now)
 	buf_putc(out, '\n');
 }
 
-#define TEXT(name)                                     \
-	{                                              \
-		JSON_FIELD_TEXT, name, JSON_OMIT, NULL \
-	}
-#define WHOLE(name)                                     \
-	{                                               \
-		JSON_FIELD_WHOLE, name, JSON_OMIT, NULL \
-	}
-#define BOOL(name)                                     \
-	{                                              \
-		JSON_FIELD_BOOL, name, JSON_OMIT, NULL \
-	}
-#define TEXTS(name)                                     \
-	{                                               \
-		JSON_FIELD_TEXTS, name, JSON_OMIT, NULL \
-	}
-
 static const struct json_field container_fields[] = {
-	TEXT("Hostname"),
-	TEXT("Domainname"),
-	TEXT("User"),
-	WHOLE("Memory"),
-	WHOLE("MemorySwap"),
-	WHOLE("CpuShares"),
-	TEXT("Cpuset"),
-	BOOL("AttachStdin"),
-	BOOL("AttachStdout"),
-	BOOL("AttachStderr"),
-	TEXTS("PortSpecs"),
+	JSON_TEXT("Hostname"),
+	JSON_TEXT("Domainname"),
+	JSON_TEXT("User"),
+	JSON_WHOLE("Memory"),
+	JSON_WHOLE("MemorySwap"),
+	JSON_WHOLE("CpuShares"),
+	JSON_TEXT("Cpuset"),
+	JSON_BOOL("AttachStdin"),
+	JSON_BOOL("AttachStdout"),
+	JSON_BOOL("AttachStderr"),
+	JSON_TEXTS("PortSpecs"),
 	{JSON_FIELD_SET, "ExposedPorts", JSON_OMIT, NULL},
-	BOOL("Tty"),
-	BOOL("OpenStdin"),
-	BOOL("StdinOnce"),
-	TEXTS("Env"),
-	TEXTS("Cmd"),
-	TEXTS("Dns"),
-	TEXT("Image"),
+	JSON_BOOL("Tty"),
+	JSON_BOOL("OpenStdin"),
+	JSON_BOOL("StdinOnce"),
+	JSON_TEXTS("Env"),
+	JSON_TEXTS("Cmd"),
+	JSON_TEXTS("Dns"),
+	JSON_TEXT("Image"),
 	{JSON_FIELD_SET, "Volumes", JSON_OMIT, NULL},
-	TEXT("VolumesFrom"),
-	TEXT("WorkingDir"),
-	TEXTS("Entrypoint"),
-	BOOL("NetworkDisabled"),
-	TEXTS("SecurityOpts"),
-	TEXTS("OnBuild"),
+	JSON_TEXT("VolumesFrom"),
+	JSON_TEXT("WorkingDir"),
+	JSON_TEXTS("Entrypoint"),
+	JSON_BOOL("NetworkDisabled"),
+	JSON_TEXTS("SecurityOpts"),
+	JSON_TEXTS("OnBuild"),
 	{JSON_FIELD_TEXT_MAP, "Labels", JSON_OMIT, NULL},
 	{0},
 };
 static const struct json_field rootfs_fields[] = {
-	{JSON_FIELD_TEXT, "type", 0, NULL}, TEXTS("diff_ids"), {0}};
+	{JSON_FIELD_TEXT, "type", 0, NULL}, JSON_TEXTS("diff_ids"), {0}};
 static const struct json_field history_fields[] = {
 	{JSON_FIELD_TIME, "created", 0, NULL},
-	TEXT("author"),
-	TEXT("created_by"),
-	TEXT("comment"),
-	BOOL("empty_layer"),
+	JSON_TEXT("author"),
+	JSON_TEXT("created_by"),
+	JSON_TEXT("comment"),
+	JSON_BOOL("empty_layer"),
 	{0},
 };
 // Of a configuration, before and behind the size, which is not its own.
 static const struct json_field before_size[] = {
 	{JSON_FIELD_TEXT, "id", 0, NULL},
-	TEXT("parent"),
-	TEXT("comment"),
+	JSON_TEXT("parent"),
+	JSON_TEXT("comment"),
 	{JSON_FIELD_TIME, "created", 0, NULL},
-	TEXT("container"),
+	JSON_TEXT("container"),
 	{JSON_FIELD_OBJECT, "container_config", 0, container_fields},
-	TEXT("docker_version"),
-	TEXT("author"),
+	JSON_TEXT("docker_version"),
+	JSON_TEXT("author"),
 	{JSON_FIELD_OBJECT, "config", JSON_OMIT, container_fields},
-	TEXT("architecture"),
+	JSON_TEXT("architecture"),
 	{0},
 };
 static const struct json_field behind_size[] = {
 	{JSON_FIELD_OBJECT, "rootfs", JSON_OMIT, rootfs_fields},
 	{JSON_FIELD_OBJECTS, "history", JSON_OMIT, history_fields},
-	TEXT("os"),
-	TEXT("os.version"),
-	TEXTS("os.features"),
+	JSON_TEXT("os"),
+	JSON_TEXT("os.version"),
+	JSON_TEXTS("os.features"),
 	{0},
 };
 

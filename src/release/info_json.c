@@ -6,67 +6,48 @@
 #include "data/json_copy.h"
 #include "release/info.h"
 
-#define TEXT(name)                                     \
-	{                                              \
-		JSON_FIELD_TEXT, name, JSON_OMIT, NULL \
-	}
-#define WHOLE(name)                                     \
-	{                                               \
-		JSON_FIELD_WHOLE, name, JSON_OMIT, NULL \
-	}
-#define BOOL(name)                                     \
-	{                                              \
-		JSON_FIELD_BOOL, name, JSON_OMIT, NULL \
-	}
-#define TEXTS(name)                                     \
-	{                                               \
-		JSON_FIELD_TEXTS, name, JSON_OMIT, NULL \
-	}
-#define TEXT_MAP(name)                                     \
-	{                                                  \
-		JSON_FIELD_TEXT_MAP, name, JSON_OMIT, NULL \
-	}
-
 // image.openshift.io/v1 ImageStream and what it is made of.
 static const struct json_field owner_fields[] = {
 	{JSON_FIELD_TEXT, "apiVersion", 0, NULL},
 	{JSON_FIELD_TEXT, "kind", 0, NULL},
 	{JSON_FIELD_TEXT, "name", 0, NULL},
 	{JSON_FIELD_TEXT, "uid", 0, NULL},
-	BOOL("controller"),
-	BOOL("blockOwnerDeletion"),
+	JSON_BOOL("controller"),
+	JSON_BOOL("blockOwnerDeletion"),
 	{0},
 };
 static const struct json_field object_fields[] = {
-	TEXT("name"),
-	TEXT("generateName"),
-	TEXT("namespace"),
-	TEXT("selfLink"),
-	TEXT("uid"),
-	TEXT("resourceVersion"),
-	WHOLE("generation"),
+	JSON_TEXT("name"),
+	JSON_TEXT("generateName"),
+	JSON_TEXT("namespace"),
+	JSON_TEXT("selfLink"),
+	JSON_TEXT("uid"),
+	JSON_TEXT("resourceVersion"),
+	JSON_WHOLE("generation"),
 	{JSON_FIELD_META_TIME, "creationTimestamp", 0, NULL},
 	{JSON_FIELD_META_TIME, "deletionTimestamp", JSON_OMIT, NULL},
-	WHOLE("deletionGracePeriodSeconds"),
-	TEXT_MAP("labels"),
-	TEXT_MAP("annotations"),
+	JSON_WHOLE("deletionGracePeriodSeconds"),
+	JSON_TEXT_MAP("labels"),
+	JSON_TEXT_MAP("annotations"),
 	{JSON_FIELD_OBJECTS, "ownerReferences", JSON_OMIT, owner_fields},
-	TEXTS("finalizers"),
+	JSON_TEXTS("finalizers"),
 	{JSON_FIELD_ANY, "managedFields", JSON_OMIT, NULL},
 	{0},
 };
 static const struct json_field from_fields[] = {
-	TEXT("kind"),       TEXT("namespace"),       TEXT("name"),      TEXT("uid"),
-	TEXT("apiVersion"), TEXT("resourceVersion"), TEXT("fieldPath"), {0},
+	JSON_TEXT("kind"),       JSON_TEXT("namespace"),
+	JSON_TEXT("name"),       JSON_TEXT("uid"),
+	JSON_TEXT("apiVersion"), JSON_TEXT("resourceVersion"),
+	JSON_TEXT("fieldPath"),  {0},
 };
 static const struct json_field import_fields[] = {
-	BOOL("insecure"), BOOL("scheduled"), TEXT("importMode"), {0}};
+	JSON_BOOL("insecure"), JSON_BOOL("scheduled"), JSON_TEXT("importMode"), {0}};
 static const struct json_field policy_fields[] = {{JSON_FIELD_TEXT, "type", 0, NULL}, {0}};
 static const struct json_field tag_fields[] = {
 	{JSON_FIELD_TEXT, "name", 0, NULL},
 	{JSON_FIELD_TEXT_MAP, "annotations", 0, NULL},
 	{JSON_FIELD_OBJECT, "from", JSON_OMIT, from_fields},
-	BOOL("reference"),
+	JSON_BOOL("reference"),
 	{JSON_FIELD_WHOLE, "generation", 0, NULL},
 	{JSON_FIELD_OBJECT, "importPolicy", 0, import_fields},
 	{JSON_FIELD_OBJECT, "referencePolicy", 0, policy_fields},
@@ -75,7 +56,7 @@ static const struct json_field tag_fields[] = {
 static const struct json_field lookup_fields[] = {{JSON_FIELD_BOOL, "local", 0, NULL}, {0}};
 static const struct json_field spec_fields[] = {
 	{JSON_FIELD_OBJECT, "lookupPolicy", 0, lookup_fields},
-	TEXT("dockerImageRepository"),
+	JSON_TEXT("dockerImageRepository"),
 	{JSON_FIELD_OBJECTS, "tags", JSON_OMIT, tag_fields},
 	{0},
 };
@@ -90,8 +71,8 @@ static const struct json_field condition_fields[] = {
 	{JSON_FIELD_TEXT, "type", 0, NULL},
 	{JSON_FIELD_TEXT, "status", 0, NULL},
 	{JSON_FIELD_META_TIME, "lastTransitionTime", 0, NULL},
-	TEXT("reason"),
-	TEXT("message"),
+	JSON_TEXT("reason"),
+	JSON_TEXT("message"),
 	{JSON_FIELD_WHOLE, "generation", 0, NULL},
 	{0},
 };
@@ -103,13 +84,13 @@ static const struct json_field events_fields[] = {
 };
 static const struct json_field status_fields[] = {
 	{JSON_FIELD_TEXT, "dockerImageRepository", 0, NULL},
-	TEXT("publicDockerImageRepository"),
+	JSON_TEXT("publicDockerImageRepository"),
 	{JSON_FIELD_OBJECTS, "tags", JSON_OMIT, events_fields},
 	{0},
 };
 static const struct json_field stream_fields[] = {
-	TEXT("kind"),
-	TEXT("apiVersion"),
+	JSON_TEXT("kind"),
+	JSON_TEXT("apiVersion"),
 	{JSON_FIELD_OBJECT, "metadata", 0, object_fields},
 	{JSON_FIELD_OBJECT, "spec", 0, spec_fields},
 	{JSON_FIELD_OBJECT, "status", 0, status_fields},
@@ -119,7 +100,7 @@ static const struct json_field metadata_fields[] = {
 	{JSON_FIELD_TEXT, "kind", 0, NULL},
 	{JSON_FIELD_TEXT, "version", 0, NULL},
 	{JSON_FIELD_TEXTS, "previous", 0, NULL},
-	TEXTS("next"),
+	JSON_TEXTS("next"),
 	{JSON_FIELD_ANY, "metadata", JSON_OMIT, NULL},
 	{0},
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "layer/layer.h"
+#include "release/image.h"
 #include "util/map.h"
 
 #define CONFIG_MAX       ((size_t)8 << 20)
@@ -191,22 +192,6 @@ static bool is_chosen(const struct descriptor *d, const struct payload_options *
 	       strcmp(d->platform.architecture, "amd64") == 0;
 }
 
-static int no_entry(const struct manifest *list, struct err *e)
-{
-	auto_buf struct buf have = BUF_INIT(BUF_TEXT_MAX);
-
-	for (size_t i = 0; i < list->nmanifests; i++)
-		if (list->manifests[i].has_platform)
-			buf_printf(&have, "%s%s/%s", have.n ? ", " : "",
-				   list->manifests[i].platform.os,
-				   list->manifests[i].platform.architecture);
-	return err_set(
-		e, ERR_INPUT,
-		"the manifest list has no image for the wanted platform (--filter-by-os), only "
-		"for %s",
-		have.n ? have.p : "none that is named");
-}
-
 // Which entry of a list is read: what the filter takes, linux/amd64 if that is wanted and there,
 // else the first.
 static int choose_entry(const struct manifest *list, const struct payload_options *opt, size_t *ret,
@@ -218,7 +203,7 @@ static int choose_entry(const struct manifest *list, const struct payload_option
 			*ret = i;
 			return 0;
 		}
-	return opt->filter ? no_entry(list, e) : 0;
+	return opt->filter ? release_no_entry(list, e) : 0;
 }
 
 static int get_manifest(struct payload *ret, struct repo *repo, const char *ref, const char *name,
