@@ -46,7 +46,7 @@ static size_t separator(struct str s)
 	return n;
 }
 
-static bool component_valid(struct str s)
+bool repository_component_valid(struct str s)
 {
 	for (;;) {
 		size_t run = 0;
@@ -120,7 +120,7 @@ static bool host_valid(struct str s)
 static bool components_valid(struct str s)
 {
 	while (s.p)
-		if (!component_valid(str_cut(&s, '/')))
+		if (!repository_component_valid(str_cut(&s, '/')))
 			return false;
 	return true;
 }
@@ -130,8 +130,18 @@ static bool name_valid(struct str name)
 	struct str rest = name, first = str_cut(&rest, '/');
 
 	if (!rest.p)
-		return component_valid(first);
-	return (component_valid(first) || host_valid(first)) && components_valid(rest);
+		return repository_component_valid(first);
+	return (repository_component_valid(first) || host_valid(first)) && components_valid(rest);
+}
+
+bool repository_component_reserved(struct str component)
+{
+	static const char *const words[] = {"blobs", "manifests", "tags", "uploads", "referrers"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (str_eqz(component, words[i]))
+			return true;
+	return false;
 }
 
 bool repository_valid(const char *name)

@@ -51,6 +51,11 @@ const char *reference_endpoint(const struct reference *r);
 char *reference_wire_repository(const struct reference *r);
 
 bool repository_valid(const char *name);
+// One component of such a name.
+bool repository_component_valid(struct str component);
+// A word of the registry API's paths, which are folders of a store as well: no repository may have
+// it as a component there.
+bool repository_component_reserved(struct str component);
 bool tag_valid(const char *tag);
 // '*' matches any run of characters, everything else itself, anchored at both ends.
 bool tag_matches(const char *pattern, const char *tag);

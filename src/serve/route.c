@@ -74,16 +74,6 @@ static int check_segments(const char *path, struct err *e)
 	return 0;
 }
 
-static bool reserved(struct str component)
-{
-	static const char *const words[] = {"blobs", "manifests", "tags", "uploads", "referrers"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (str_eqz(component, words[i]))
-			return true;
-	return false;
-}
-
 static int take_repo(struct route *r, struct str name, const char **ret_code, struct err *e)
 {
 	if (name.n == 0)
@@ -96,7 +86,7 @@ static int take_repo(struct route *r, struct str name, const char **ret_code, st
 	if (!repository_valid(r->repo))
 		return refuse(ret_code, NAME_INVALID, e, "invalid repository name");
 	while (name.p)
-		if (reserved(str_cut(&name, '/')))
+		if (repository_component_reserved(str_cut(&name, '/')))
 			return refuse(ret_code, NAME_INVALID, e,
 				      "a word of the API in the repository name");
 	return 0;

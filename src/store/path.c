@@ -15,52 +15,9 @@ enum { LINK_HOPS_MAX = 4, LINK_TEXT_MAX = 4096, OPENAT2_TRIES = 64 };
 
 // ---- names
 
-static bool is_lower_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 static bool is_alnum(char c)
 {
-	return is_lower_alnum(c) || (c >= 'A' && c <= 'Z');
-}
-
-// The separators of the grammar: one '.', one or two '_', any number of '-'.
-static size_t separator_length(struct str s, size_t at)
-{
-	size_t n = 1;
-
-	if (s.p[at] == '.')
-		return 1;
-	if (s.p[at] == '_')
-		return at + 1 < s.n && s.p[at + 1] == '_' ? 2 : 1;
-	if (s.p[at] != '-')
-		return 0;
-	while (at + n < s.n && s.p[at + n] == '-')
-		n++;
-	return n;
-}
-
-static bool path_component_ok(struct str c)
-{
-	size_t at = 0;
-
-	while (at < c.n) {
-		size_t start = at;
-
-		while (at < c.n && is_lower_alnum(c.p[at]))
-			at++;
-		if (at == start)
-			return false;
-		if (at == c.n)
-			return true;
-		size_t sep = separator_length(c, at);
-
-		if (sep == 0)
-			return false;
-		at += sep;
-	}
-	return false;
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
 }
 
 // host.name[:port], which file references keep as their first component.
@@ -80,21 +37,10 @@ static bool host_ok(struct str c)
 	return true;
 }
 
-// These are folders of the tree, or words of the registry's URLs.
-static bool is_reserved(struct str c)
-{
-	static const char *const words[] = {"blobs", "manifests", "tags", "uploads", "referrers"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (str_eqz(c, words[i]))
-			return true;
-	return false;
-}
-
 bool repo_component_ok(struct str component, bool first)
 {
-	return !is_reserved(component) &&
-	       (path_component_ok(component) || (first && host_ok(component)));
+	return !repository_component_reserved(component) &&
+	       (repository_component_valid(component) || (first && host_ok(component)));
 }
 
 int repo_check(const char *repo, struct err *e)
