@@ -15,6 +15,9 @@ int catalog_scope_parse(enum catalog_scope *ret, const char *flag, const char *t
 	must_check;
 
 #define CATALOG_SET_MAX 250000 // bytes of one object, spec 3.4
+// 1 … CATALOG_SET_MAX; ERR_USAGE "provided FLAG of N must be greater than 0 and less than or equal
+// to 250000".
+int catalog_set_size_check(const char *flag, int64_t n, struct err *e) must_check;
 
 struct catalog_manifests_config {
 	const struct reference *src; // the index image: names are made of it
@@ -36,13 +39,15 @@ struct catalog_manifests {
 	// "no digest mapping available for X, skip writing to ImageDigestMirrorSet": the
 	// reference's lines for standard output, sorted within each kind.
 	struct strlist notices;
+	// Files that were left out, and why, for people (standard error).
+	struct strlist remarks;
 };
 #define auto_catalog_manifests __attribute__((cleanup(catalog_manifests_release)))
 void catalog_manifests_release(struct catalog_manifests *m);
 
 // mapping.txt is always among them; for a folder it is the only one. A set without entries is not
 // written. ERR_INPUT when one mirror alone is larger than an object may be; ERR_USAGE when the
-// scope "registry" cannot be true for these images.
+// scope "registry" cannot be true for these images, or NAME is no name for an object.
 int catalog_manifests_make(const struct catalog_mapping *m,
 			   const struct catalog_manifests_config *cfg,
 			   struct catalog_manifests *ret, struct err *e) must_check;

@@ -11,6 +11,7 @@
 #include "image/reference.h"
 
 #define CATALOG_COMPONENTS_DEFAULT 2
+#define CATALOG_MAPPING_MAX        ((size_t)32 << 20) // bytes of all names of a mapping together
 
 // One image and its place; owns its references.
 struct catalog_entry {
@@ -18,7 +19,9 @@ struct catalog_entry {
 	struct reference origin; // what the catalog calls it, Docker's defaults filled in
 	struct reference dst;    // with the digest that the catalog gives (spec 2.7.3, 6)
 	bool is_index;           // the index image itself: last in the array
-	bool is_there;           // source and destination are the same: nothing to copy
+	// Nothing to copy: source and destination are the same, or another entry, whose images
+	// include those of this one, brings the same digest to the same tag.
+	bool is_there;
 	// The catalog's spellings of it: indices into catalog.images, ascending. None for the
 	// index.
 	uint32_t *images;
@@ -36,18 +39,27 @@ void catalog_mapping_release(struct catalog_mapping *m);
 
 struct catalog_mapping_config {
 	const struct reference *src;   // the index image
-	const struct digest *src_root; // what it is, for comparing with what --index-dest has
+	const struct digest *src_root; // what it is, when an image of it has the index's tag; NULL
 	const struct reference *dst;   // registry with or without a path, or a folder
 	int max_components;            // 0 and below: no limit
-	// The index image goes here instead; NULL. When SRC lies below DST already it is mapped to
-	// itself.
+	// The index image goes here instead, with SRC's tag when it has none; NULL. When SRC lies
+	// below DST already it is mapped to itself.
 	const struct reference *index_dst;
+	// Asked for what SRC's tag names when images of two repositories would have one tag; NULL,
+	// or a failure: they are taken for different ones. catalog_tag_digest does it.
+	int (*tag_digest)(void *arg, const struct reference *src, struct digest *ret,
+			  struct err *e);
+	void *arg;
 };
 
-// Checks DST and max_components (spec 1.1, 1.2, section 8 rows 12, 14): ERR_USAGE.
+// DEST as it is typed: as reference_parse reads it, but "mirror:5000" is a registry. ERR_INPUT, in
+// the reference's words, with a hint for docker://.
+int catalog_dest_parse(struct reference *ret, const char *text, struct err *e) must_check;
+// Checks DST, INDEX_DST and max_components (spec 1.1, 1.2, section 8 rows 12, 14, 31): ERR_USAGE.
 int catalog_mapping_check(const struct catalog_mapping_config *cfg, struct err *e) must_check;
-// ERR_INPUT, with both sources and the remedy, when two images with different digests would have
-// one tag, or images of two repositories one repository and one tag.
+// After the check. ERR_INPUT, with both sources and the remedy, when two images with different
+// digests would have one tag, or images of two repositories, of which one digest is not known, one
+// repository and one tag.
 int catalog_mapping_make(const struct catalog *c, const struct catalog_mapping_config *cfg,
 			 struct catalog_mapping *ret, struct err *e) must_check;
 
