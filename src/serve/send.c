@@ -9,6 +9,7 @@
 #include "util/mem.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/sendfile.h>
 
@@ -371,6 +372,19 @@ static bool is_peers(int os)
 	       os == ENOBUFS || os == ENOMEM;
 }
 
+// A file was sent in part. Mostly the socket is full, and asking it to take more at once would give
+// it the little that has become free, over and over. poll asks for a third of the buffer, and where
+// there is less an event will tell.
+static bool is_full(struct conn *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+
+	if (poll(&p, 1, 0) != 0)
+		return false;
+	c->writable = false;
+	return true;
+}
+
 static enum step send_file(struct conn *c, struct part p)
 {
 	struct flow *f = c->flow;
@@ -395,7 +409,7 @@ static enum step send_file(struct conn *c, struct part p)
 
 	if (r > 0) {
 		advance(c, (uint64_t)r);
-		return STEP_AGAIN;
+		return (uint64_t)r < n && is_full(c) ? STEP_WAIT : STEP_AGAIN;
 	}
 	if (r < 0 && errno == EINTR)
 		return STEP_AGAIN;
