@@ -16,7 +16,7 @@ test_packages=(
 	clang clang-format clang-tidy valgrind perl
 	apache2-utils openssl skopeo podman buildah nginx-light strace util-linux procps
 	exfatprogs exfat-fuse fuse3 zstd git time gpg gpg-agent
-	libhttp-parser-dev node-llhttp
+	libhttp-parser-dev node-llhttp python3-jsonschema python3-yaml
 )
 
 # Installs those of the packages given that are missing: as root, or through sudo.
