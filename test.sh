@@ -52,7 +52,7 @@ setup() { # DIRECTORY COMPILER [MESON OPTIONS...]
 compile() { # DIRECTORY [TARGETS...]
 	local dir=$1
 	shift
-	quietly ninja -C "$dir" -k 0 "$@"
+	quietly ninja --quiet -C "$dir" -k 0 "$@"
 }
 
 # Test programs as meson knows them, all or those of some folders; their arguments and environment go
