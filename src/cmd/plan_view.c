@@ -119,7 +119,7 @@ static void on_manifest(void *arg, const struct digest *d, const char *tag)
 
 struct transfer_plan_visitor plan_view_visitor(struct plan_view *p)
 {
-	return (struct transfer_plan_visitor){on_repository, on_blob, on_manifest, p};
+	return (struct transfer_plan_visitor){on_repository, on_blob, on_manifest, p, NULL};
 }
 
 struct totals {

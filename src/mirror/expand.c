@@ -11,6 +11,7 @@ struct expansion {
 	struct mappings *to;
 	struct map tags; // by repository: struct strlist *, owned
 	struct map seen;
+	size_t from; // the number of the mapping that is expanded
 };
 
 static void release(struct expansion *x)
@@ -81,6 +82,7 @@ static int add(struct expansion *x, const struct mapping *m, struct err *e)
 	if (mapping_claim(&x->seen, m, e) < 0 || mapping_check_self(m, e) < 0)
 		return -1;
 	mappings_add(x->to, &m->src, &m->dst, m->name);
+	x->to->v[x->to->n - 1].from = x->from;
 	return 0;
 }
 
@@ -131,8 +133,10 @@ int mappings_expand(struct mappings *ret, struct places *places, const struct ma
 	struct expansion x = {.places = places, .t = t, .to = &to};
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < m->n; i++)
+	for (size_t i = 0; r == 0 && i < m->n; i++) {
+		x.from = i;
 		r = mapping_expands(&m->v[i]) ? expand(&x, &m->v[i], e) : add(&x, &m->v[i], e);
+	}
 	release(&x);
 	if (r < 0) {
 		mappings_release(&to);

@@ -12,6 +12,7 @@
 struct mapping {
 	struct reference src, dst;
 	char *name;
+	size_t from; // when mirror_run made it: its number among those that were given
 };
 
 struct mappings {
@@ -52,7 +53,27 @@ struct mirror_origin {
 	char *origin, *mirror;
 };
 
+// What came of one mapping; of a pattern, which is several, the worst.
+enum mirror_outcome {
+	MIRROR_DONE,    // it is at its destination
+	MIRROR_PARTLY,  // it is, without parts of a list that the source does not have
+	MIRROR_UNTRIED, // a dry run, or the run ended before
+	MIRROR_MISSING, // the source does not have it, and was allowed not to
+	MIRROR_FAILED,
+};
+
+struct mirror_item {
+	enum mirror_outcome outcome;
+	// Of MIRROR_MISSING and MIRROR_FAILED.
+	enum err_kind kind;
+	int http;       // status, or 0
+	bool at_source; // that is where it failed, not at the destination
+	char *why;      // one line; NULL: nobody said
+};
+
 struct mirror_result {
+	struct mirror_item *items; // one for each mapping that was given
+	size_t nitems;
 	struct strlist lines;   // "sha256:… REG/REPO:TAG", sorted: the reference's stdout
 	struct strlist missing; // what the source does not have and may lack, by name, sorted
 	struct strlist undone;  // "SRC => DST[:TAG]" of every image without its line, sorted

@@ -21,6 +21,7 @@ enum plan_state {
 // One image on its way to one destination.
 struct walk {
 	struct plan_image *im;
+	struct plan_target *to;
 	struct plan_destination *dst;
 	size_t nodes;
 	bool generated; // the topmost manifest was made here
@@ -80,6 +81,7 @@ static int place_ready(struct plan_place *at, struct err *e)
 		if (at->place->ops->probe(at->place, true, e) < 0) {
 			at->failed = true;
 			r = err_wrap(e, "unable to push to %s", at->place->name);
+			at->why = *e;
 		}
 	}
 	pthread_mutex_unlock(&at->lock);
@@ -229,8 +231,10 @@ static void tell_present(struct walk *w, const struct strlist *children)
 	struct digest d;
 
 	for (size_t i = 0; i < children->n; i++)
-		if (digest_parse(&d, children->v[i], &e) == 0)
+		if (digest_parse(&d, children->v[i], &e) == 0) {
 			transfer_present(w->im->plan->t, dst_repo(w), &d, NULL);
+			strlist_add(&w->to->below, d.text);
+		}
 }
 
 static int retag(struct walk *w, struct manifest_bytes *bytes, const struct manifest *m,
@@ -374,8 +378,10 @@ static int copy_child(struct walk *w, const struct descriptor *d, size_t number,
 	if (r < 0)
 		return -1;
 	*ret = r == RESOLVE_MISSING ? STATE_MISSING : STATE_PLANNED;
-	if (*ret == STATE_MISSING) // not remembered: another source may have it
+	if (*ret == STATE_MISSING) { // not remembered: another source may have it
+		w->im->sparse = true;
 		return 0;
+	}
 	return copy_tree(w, &bytes, NULL, NULL, depth + 1, e);
 }
 
@@ -394,6 +400,8 @@ static int copy_children(struct walk *w, const struct manifest *m, const bool *k
 			return -1;
 		if (state == STATE_PLANNED)
 			children[tm->nchildren++] = m->manifests[i].digest;
+		if (state != STATE_MISSING)
+			strlist_add(&w->to->below, m->manifests[i].digest.text);
 		tm->sparse |= state == STATE_MISSING;
 	}
 	tm->children = children;
@@ -488,7 +496,7 @@ static int plan_target(struct plan_image *im, struct plan_target *to, struct res
 		       struct err *e)
 {
 	auto_manifest_bytes struct manifest_bytes bytes = {0};
-	struct walk w = {.im = im, .dst = to->dst};
+	struct walk w = {.im = im, .to = to, .dst = to->dst};
 	int r;
 
 	if (!im->plan->opt->transfer.dry_run) {
@@ -519,22 +527,14 @@ static int plan_target(struct plan_image *im, struct plan_target *to, struct res
 static int plan_image(struct plan_image *im, struct err *e)
 {
 	auto_resolved struct resolved root = {0};
+	int r = RESOLVE_DONE;
 
-	if (!im->by_digest || !resolve_is_whole(im)) {
-		int r = resolve_image(im, &root, e);
-
-		if (r != RESOLVE_DONE)
-			return r < 0 ? -1 : 0;
-	}
-	for (size_t i = 0; i < im->ntargets; i++) {
-		int r = plan_target(im, &im->targets[i], &root, e);
-
-		if (r < 0)
-			return -1;
-		if (r == RESOLVE_MISSING)
-			return 0;
-	}
-	return 0;
+	if (!im->by_digest || !resolve_is_whole(im))
+		r = resolve_image(im, &root, e);
+	for (size_t i = 0; r == RESOLVE_DONE && i < im->ntargets; i++)
+		r = plan_target(im, &im->targets[i], &root, e);
+	im->missing = r == RESOLVE_MISSING;
+	return r < 0 ? -1 : 0;
 }
 
 static bool all_targets_failed(const struct plan_image *im)
@@ -558,7 +558,10 @@ static int image_task(struct transfer *t, void *arg, struct err *e)
 
 	if (transfer_stopping(t) || all_targets_failed(im))
 		return 0;
-	return plan_image(im, e);
+	if (plan_image(im, e) == 0)
+		return 0;
+	im->why = xmemdup(e, sizeof(*e));
+	return -1;
 }
 
 // --- from mappings to images ---
@@ -648,16 +651,27 @@ static struct plan_image *image_of(struct planner *p, const struct reference *re
 	return entry->ptr;
 }
 
-static struct plan_target *target_of(struct plan_image *im, struct plan_destination *dst)
+static size_t target_of(struct plan_image *im, struct plan_destination *dst)
 {
 	for (size_t i = 0; i < im->ntargets; i++)
 		if (im->targets[i].dst == dst)
-			return &im->targets[i];
+			return i;
 	vec_reserve(im->targets, im->ntargets, im->cap);
-	struct plan_target *to = &im->targets[im->ntargets++];
+	im->targets[im->ntargets] = (struct plan_target){.dst = dst};
+	return im->ntargets++;
+}
 
-	*to = (struct plan_target){.dst = dst};
-	return to;
+static void add_goal(struct planner *p, const struct mapping *m, struct plan_image *im,
+		     struct plan_destination *dst)
+{
+	size_t target = target_of(im, dst);
+	struct strlist *tags = &im->targets[target].tags;
+	const char *tag = m->dst.tag[0] != '\0' ? m->dst.tag : NULL;
+
+	if (tag && !strlist_has(tags, tag))
+		strlist_add(tags, tag);
+	vec_reserve(p->goals, p->ngoals, p->goals_cap);
+	p->goals[p->ngoals++] = (struct plan_goal){im, target, tag, m->from};
 }
 
 int planner_add_mappings(struct planner *p, const struct mappings *m, struct err *e)
@@ -668,10 +682,7 @@ int planner_add_mappings(struct planner *p, const struct mappings *m, struct err
 
 		if (!im)
 			return -1;
-		struct plan_target *to = target_of(im, dst);
-
-		if (m->v[i].dst.tag[0] != '\0' && !strlist_has(&to->tags, m->v[i].dst.tag))
-			strlist_add(&to->tags, m->v[i].dst.tag);
+		add_goal(p, &m->v[i], im, dst);
 	}
 	for (size_t i = 0; i < p->nimages; i++)
 		for (size_t j = 0; j < p->images[i]->ntargets; j++)
@@ -709,9 +720,12 @@ int planner_init(struct planner *p, const struct mirror_options *opt, struct tra
 
 static void image_free(struct plan_image *im)
 {
-	for (size_t i = 0; i < im->ntargets; i++)
+	for (size_t i = 0; i < im->ntargets; i++) {
 		strlist_release(&im->targets[i].tags);
+		strlist_release(&im->targets[i].below);
+	}
 	free(im->targets);
+	free(im->why);
 	free(im->repository);
 	free(im->name);
 	free(im->tag);
@@ -723,6 +737,7 @@ void planner_release(struct planner *p)
 	for (size_t i = 0; i < p->nimages; i++)
 		image_free(p->images[i]);
 	free(p->images);
+	free(p->goals);
 	for (size_t i = 0; i < p->dst_of.n; i++) {
 		struct plan_destination *d = p->dst_of.entries[i].ptr;
 

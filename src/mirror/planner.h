@@ -19,6 +19,7 @@ struct plan_place {
 	struct place *place;
 	pthread_mutex_t lock;
 	bool probed, failed;
+	struct err why;    // it failed
 	atomic_bool fresh; // one of its repositories was: ask the others for that first
 };
 
@@ -35,7 +36,8 @@ struct plan_target {
 	struct plan_destination *dst;
 	struct strlist tags; // none: by digest only
 	struct digest digest;
-	bool planned; // digest is what will be there
+	struct strlist below; // digests of the manifests of its list, as far as they are mirrored
+	bool planned;         // digest is what will be there
 };
 
 // One source image with everything it goes to.
@@ -49,6 +51,18 @@ struct plan_image {
 	struct digest digest; // what the source names; from a tag once it was read
 	struct plan_target *targets;
 	size_t ntargets, cap;
+	// Written by its task, read when the run has ended.
+	bool missing;    // the source does not have it
+	bool sparse;     // the source does not have all of it
+	struct err *why; // it could not be planned; owned
+};
+
+// What became of a mapping: one tag, or none, of a target of an image.
+struct plan_goal {
+	const struct plan_image *image;
+	size_t target; // image->targets
+	const char *tag;
+	size_t from; // mapping.from
 };
 
 struct planner {
@@ -61,6 +75,8 @@ struct planner {
 	bool filter_given;
 	struct plan_image **images;
 	size_t nimages, images_cap;
+	struct plan_goal *goals; // one for each mapping; tags are borrowed from the mappings
+	size_t ngoals, goals_cap;
 	struct map image_of; // src repo and tag or digest → struct plan_image *
 	struct map dst_of;   // repo → struct plan_destination *
 	struct map place_of; // place → struct plan_place *
@@ -72,7 +88,7 @@ struct planner {
 int planner_init(struct planner *p, const struct mirror_options *opt, struct transfer *t,
 		 struct places *places, struct err *e) must_check;
 void planner_release(struct planner *p);
-// Opens the repositories of M (expanded) and groups them by image.
+// Opens the repositories of M (expanded) and groups them by image. M outlives P.
 int planner_add_mappings(struct planner *p, const struct mappings *m, struct err *e) must_check;
 // Spawns the probes and the planning tasks on the transfer; P lives until transfer_run has
 // returned.

@@ -43,6 +43,9 @@ static void on_event(struct transfer_sink *base, const struct transfer_event *ev
 
 void mirror_result_release(struct mirror_result *r)
 {
+	for (size_t i = 0; i < r->nitems; i++)
+		free(r->items[i].why);
+	free(r->items);
 	strlist_release(&r->lines);
 	strlist_release(&r->missing);
 	strlist_release(&r->undone);
@@ -123,7 +126,8 @@ static void survey_manifest(void *arg, const struct digest *d, const char *tag)
 
 static void survey_plan(struct survey *s, struct transfer *t)
 {
-	const struct transfer_plan_visitor v = {survey_repository, survey_blob, survey_manifest, s};
+	const struct transfer_plan_visitor v = {survey_repository, survey_blob, survey_manifest, s,
+						NULL};
 
 	s->n = 0;
 	transfer_visit_plan(t, &v);
@@ -202,6 +206,59 @@ static bool has_line(const struct mirror_result *r, const struct plan_target *to
 static const char *first_tag(const struct plan_target *to)
 {
 	return to->tags.n > 0 ? to->tags.v[0] : NULL;
+}
+
+// Why an image did not get where it should be.
+static struct mirror_item failed_item(const struct planner *p, const struct plan_image *im,
+				      const struct plan_target *to)
+{
+	struct mirror_item item = {.outcome = MIRROR_UNTRIED};
+	const struct transfer_failure *why =
+		to->digest.text[0] ? transfer_why(p->t, to->dst->repo, &to->digest) : NULL;
+
+	if (why) {
+		item = (struct mirror_item){MIRROR_FAILED, why->kind, why->http, why->at_source,
+					    xstrdup(why->text)};
+		// Its list lacks parts on purpose, and was refused for it.
+		if (im->sparse && !why->at_source && why->kind != ERR_NET)
+			item.outcome = MIRROR_MISSING;
+	} else if (to->dst->at->failed || im->why) {
+		const struct err *e = to->dst->at->failed ? &to->dst->at->why : im->why;
+
+		item = (struct mirror_item){MIRROR_FAILED, e->kind, e->http, !to->dst->at->failed,
+					    xstrdup(e->text)};
+	} else if (im->missing) {
+		item = (struct mirror_item){
+			.outcome = MIRROR_MISSING, .kind = ERR_NOT_FOUND, .at_source = true};
+	}
+	return item;
+}
+
+static void note_item(const struct planner *p, const struct plan_goal *goal,
+		      struct mirror_result *r)
+{
+	const struct plan_image *im = goal->image;
+	const struct plan_target *to = &im->targets[goal->target];
+	struct mirror_item *at = &r->items[goal->from], item = {.outcome = MIRROR_DONE};
+
+	if (has_line(r, to, goal->tag))
+		item.outcome = im->sparse ? MIRROR_PARTLY : MIRROR_DONE;
+	else
+		item = failed_item(p, im, to);
+	if (item.outcome <= at->outcome) {
+		free(item.why);
+		return;
+	}
+	free(at->why);
+	*at = item;
+}
+
+static void note_items(const struct planner *p, struct mirror_result *r)
+{
+	for (size_t i = 0; i < r->nitems; i++)
+		r->items[i].outcome = MIRROR_DONE;
+	for (size_t i = 0; i < p->ngoals; i++)
+		note_item(p, &p->goals[i], r);
 }
 
 static void note_undone(const struct planner *p, struct mirror_result *r)
@@ -338,6 +395,7 @@ static int finish(struct planner *plan, struct places *places, bool attach,
 	strlist_sort(&ret->missing);
 	strlist_unique(&ret->missing);
 	transfer_stats(plan->t, &ret->stats);
+	note_items(plan, ret);
 	if (plan->opt->transfer.dry_run)
 		return 0;
 	note_undone(plan, ret);
@@ -369,7 +427,10 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 {
 	struct mappings expanded = {0};
 	struct planner plan = {0};
-	struct mirror_result result = {0};
+	struct mirror_result result = {
+		.items = xcalloc(m->n, sizeof(*result.items)),
+		.nitems = m->n,
+	};
 	struct result_sink sink = {
 		.base = {on_event},
 		.next = opt->transfer.sink,
@@ -380,8 +441,10 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	struct transfer_config cfg = opt->transfer;
 
 	cfg.sink = &sink.base;
-	for (size_t i = 0; i < m->n; i++)
+	for (size_t i = 0; i < m->n; i++) {
+		result.items[i].outcome = MIRROR_UNTRIED;
 		cfg.hold_blobs |= opt->check_space && m->v[i].dst.type == REF_FILE;
+	}
 	struct transfer *t = transfer_new(&cfg);
 	int r = planner_init(&plan, opt, t, places, e);
 

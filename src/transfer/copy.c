@@ -223,13 +223,14 @@ static void blob_failed(struct transfer *t, struct job *job, enum fault fault, c
 					     .size = job->blob.size};
 	struct err why = job->error;
 
-	err_wrap(&why, "%s: %s %s to %s", job->name, what, job->blob.digest.text, dst);
+	err_wrap(&why, "%s %s to %s", what, job->blob.digest.text, dst);
 	pthread_mutex_lock(&t->lock);
 	if (fault == FAULT_DESTINATION)
 		note_answer(t, job, &job->error);
-	bool stands = graph_blob_failed(t, job->node, fault);
+	bool stands = graph_blob_failed(t, job->node, fault, &why);
 
 	pthread_mutex_unlock(&t->lock);
+	err_wrap(&why, "%s", job->name);
 	if (stands) {
 		report_failure(t, false, &why, &about, key);
 	} else {
@@ -320,6 +321,11 @@ static void manifest_error(struct transfer *t, struct job *job, enum fault fault
 					     .digest = &job->manifest.digest,
 					     .is_manifest = true};
 
+	pthread_mutex_lock(&t->lock);
+	if (fault == FAULT_DESTINATION)
+		note_answer(t, job, &job->error);
+	graph_blame(t, job->node, fault, why);
+	pthread_mutex_unlock(&t->lock);
 	report_failure(t, false, why, &about, key);
 }
 
@@ -329,9 +335,6 @@ static void push_failed(struct transfer *t, struct job *job, const char *tag)
 	struct err why = job->error;
 
 	err_wrap(&why, "unable to push manifest to %s%s%s", dst, tag ? ":" : "", tag ? tag : "");
-	pthread_mutex_lock(&t->lock);
-	note_answer(t, job, &job->error);
-	pthread_mutex_unlock(&t->lock);
 	manifest_error(t, job, FAULT_DESTINATION, &why);
 }
 
@@ -419,7 +422,7 @@ static void run_manifest(struct transfer *t, struct job *job)
 		note_answer(t, job, NULL);
 		graph_manifest_done(t, job->node);
 	} else if (how == MANIFEST_REFUSED) {
-		graph_manifest_refused(t, job->node);
+		graph_manifest_refused(t, job->node, &job->error);
 	} else {
 		graph_manifest_failed(t, job->node);
 	}

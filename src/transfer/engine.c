@@ -124,6 +124,20 @@ void transfer_visit_plan(struct transfer *t, const struct transfer_plan_visitor 
 	plan_visit(&t->plan, v);
 }
 
+const struct transfer_failure *transfer_why(struct transfer *t, struct repo *dst,
+					    const struct digest *digest)
+{
+	struct plan *p = &t->plan;
+
+	pthread_mutex_lock(&t->lock);
+	uint32_t node =
+		plan_find(p, NODE_MANIFEST, plan_repo(p, dst), digests_intern(&p->digests, digest));
+	uint32_t failure = node == NONE ? NONE : plan_blamed(p, node);
+
+	pthread_mutex_unlock(&t->lock);
+	return failure == NONE ? NULL : &p->failures[failure];
+}
+
 static void wait_for_planning(struct transfer *t)
 {
 	pthread_mutex_lock(&t->lock);

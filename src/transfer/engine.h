@@ -118,10 +118,12 @@ void graph_open_blobs(struct transfer *t);
 void graph_open_manifests(struct transfer *t);
 void graph_job(struct transfer *t, uint32_t node, struct job *ret);
 void graph_blob_done(struct transfer *t, uint32_t node, enum blob_outcome how);
-// True when nobody else tries: the failure stands. *ret_stopped counts images that it stops.
-bool graph_blob_failed(struct transfer *t, uint32_t node, enum fault fault);
+// True when nobody else tries: the failure stands. WHY is told by transfer_why then.
+bool graph_blob_failed(struct transfer *t, uint32_t node, enum fault fault, const struct err *why);
 void graph_manifest_done(struct transfer *t, uint32_t node);
-void graph_manifest_refused(struct transfer *t, uint32_t node);
+void graph_manifest_refused(struct transfer *t, uint32_t node, const struct err *why);
+// Something about NODE failed, though it may be there in the end.
+void graph_blame(struct transfer *t, uint32_t node, enum fault fault, const struct err *why);
 void graph_manifest_failed(struct transfer *t, uint32_t node);
 
 // --- copy.c

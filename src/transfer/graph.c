@@ -49,10 +49,10 @@ static void release_parents(struct transfer *t, uint32_t id)
 	}
 }
 
-// ID failed, and with it everything that waits for it.
+// ID failed, and with it everything that waits for it, for the reason that ID is blamed for.
 static void fail_up(struct transfer *t, uint32_t id)
 {
-	uint32_t todo = id;
+	uint32_t todo = id, failure = plan_blamed(&t->plan, id);
 
 	node_at(t, id)->state = NODE_FAILED;
 	node_at(t, id)->next = NONE;
@@ -70,8 +70,16 @@ static void fail_up(struct transfer *t, uint32_t id)
 			n->state = NODE_FAILED;
 			n->next = todo;
 			todo = parent;
+			plan_blame(&t->plan, parent, failure);
 		}
 	}
+}
+
+// ID fails for the reason for which OTHER did.
+static void fail_as(struct transfer *t, uint32_t id, uint32_t other)
+{
+	plan_blame(&t->plan, id, plan_blamed(&t->plan, other));
+	fail_up(t, id);
 }
 
 // --- blobs
@@ -156,7 +164,7 @@ static bool admit(struct transfer *t, uint32_t id)
 	else if (find_source(t, g, id))
 		lead(t, g, id);
 	else
-		fail_up(t, id);
+		fail_as(t, id, g->leader);
 	return false;
 }
 
@@ -218,16 +226,17 @@ static void fail_group(struct transfer *t, struct group *g, uint32_t leader)
 	g->parked = g->parked_tail = NONE;
 	for (; at != NONE; at = next) {
 		next = node_at(t, at)->next;
-		fail_up(t, at);
+		fail_as(t, at, leader);
 	}
 	fail_up(t, leader);
 }
 
-bool graph_blob_failed(struct transfer *t, uint32_t id, enum fault fault)
+bool graph_blob_failed(struct transfer *t, uint32_t id, enum fault fault, const struct err *why)
 {
 	struct group *g = group_of(t, id);
 	struct node *n = node_at(t, id);
 
+	plan_blame(&t->plan, id, plan_failure(&t->plan, why, fault == FAULT_SOURCE));
 	if (g->state != GROUP_LED || g->leader != id) {
 		fail_up(t, id);
 		return true;
@@ -269,13 +278,19 @@ void graph_manifest_done(struct transfer *t, uint32_t id)
 }
 
 // Its parents lack it on purpose now.
-void graph_manifest_refused(struct transfer *t, uint32_t id)
+void graph_manifest_refused(struct transfer *t, uint32_t id, const struct err *why)
 {
+	plan_blame(&t->plan, id, plan_failure(&t->plan, why, false));
 	t->stats.missing++;
 	node_at(t, id)->state = NODE_DONE;
 	for (uint32_t at = node_at(t, id)->parents; at != NONE; at = t->plan.links[at].next)
 		plan_manifest(&t->plan, t->plan.links[at].value)->sparse = true;
 	release_parents(t, id);
+}
+
+void graph_blame(struct transfer *t, uint32_t id, enum fault fault, const struct err *why)
+{
+	plan_blame(&t->plan, id, plan_failure(&t->plan, why, fault == FAULT_SOURCE));
 }
 
 void graph_manifest_failed(struct transfer *t, uint32_t id)
@@ -345,7 +360,7 @@ static int add_blob(struct transfer *t, const struct transfer_manifest *m, uint3
 	if (is_open(node_at(t, id)))
 		plan_edge(p, id, parent);
 	else if (node_at(t, id)->state == NODE_FAILED)
-		fail_up(t, parent);
+		fail_as(t, parent, id);
 	return 0;
 }
 
@@ -360,7 +375,7 @@ static void add_child(struct transfer *t, uint32_t parent, const struct digest *
 		return; // no digest contains itself; whoever says so gains nothing
 	plan_edge(p, id, parent);
 	if (node_at(t, id)->state == NODE_FAILED)
-		fail_up(t, parent);
+		fail_as(t, parent, id);
 }
 
 int graph_add(struct transfer *t, const struct transfer_manifest *m, bool *ret_new, struct err *e)

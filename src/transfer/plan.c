@@ -62,6 +62,7 @@ void plan_release(struct plan *p)
 	free(p->nodes);
 	free(p->groups);
 	free(p->links);
+	free(p->failures);
 	free(p->repos);
 	free(p->places);
 	index_release(&p->node_index);
@@ -69,6 +70,7 @@ void plan_release(struct plan *p)
 	map_release(&p->repo_ids);
 	map_release(&p->media_types);
 	map_release(&p->urls);
+	map_release(&p->failure_of);
 	arena_free(&p->arena);
 	digests_release(&p->digests);
 }
@@ -215,6 +217,44 @@ void plan_urls(struct plan *p, uint32_t blob, const char *const *urls)
 		copy[i] = arena_strdup(&p->arena, urls[i]);
 	en->ptr = copy;
 	p->nodes[blob].flags |= NODE_URLS;
+}
+
+uint32_t plan_failure(struct plan *p, const struct err *why, bool at_source)
+{
+	if (p->nfailures == PLAN_FAILURES_MAX)
+		return PLAN_FAILURES_MAX - 1;
+	vec_reserve(p->failures, p->nfailures, p->failures_cap);
+	p->failures[p->nfailures] = (struct transfer_failure){
+		.kind = why->kind,
+		.http = why->http,
+		.at_source = at_source,
+		.text = arena_strdup(&p->arena, why->text),
+	};
+	return (uint32_t)p->nfailures++;
+}
+
+static struct str node_key(const uint32_t *node)
+{
+	return (struct str){(const char *)node, sizeof(*node)};
+}
+
+void plan_blame(struct plan *p, uint32_t node, uint32_t failure)
+{
+	bool is_new;
+
+	if (failure == NONE)
+		return;
+	struct map_entry *en = map_put(&p->failure_of, node_key(&node), &is_new);
+
+	if (is_new)
+		en->num = failure;
+}
+
+uint32_t plan_blamed(const struct plan *p, uint32_t node)
+{
+	const struct map_entry *en = map_find(&p->failure_of, node_key(&node));
+
+	return en ? (uint32_t)en->num : NONE;
 }
 
 struct manifest_entry *plan_manifest(struct plan *p, uint32_t node)
@@ -380,6 +420,17 @@ static void visit_manifest(const struct plan *p, const struct node *n, const str
 		v->manifest(v->arg, d, tag->text);
 }
 
+static void visit_parents(const struct plan *p, const struct node *n,
+			  const struct transfer_plan_visitor *v)
+{
+	struct digest d;
+
+	for (uint32_t at = n->parents; v->needed_by && at != NONE; at = p->links[at].next) {
+		digests_get(&p->digests, p->nodes[p->links[at].value].digest, &d);
+		v->needed_by(v->arg, &d);
+	}
+}
+
 void plan_visit(const struct plan *p, const struct transfer_plan_visitor *v)
 {
 	auto_free uint32_t *order = xreallocarray(NULL, p->nnodes, sizeof(*order));
@@ -402,5 +453,6 @@ void plan_visit(const struct plan *p, const struct transfer_plan_visitor *v)
 		else if (v->blob)
 			v->blob(v->arg, p->repos[node->src].repo, &d, node->size,
 				is_shared(p, node));
+		visit_parents(p, node, v);
 	}
 }

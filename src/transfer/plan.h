@@ -78,6 +78,9 @@ struct group {
 	bool shared;
 };
 
+// So many are told apart; what fails beyond that fails for the last one's reason.
+enum { PLAN_FAILURES_MAX = 16384 };
+
 struct plan_repo {
 	struct repo *repo;
 	uint32_t place;
@@ -102,7 +105,10 @@ struct plan {
 	size_t nplaces, places_cap;
 	struct map media_types; // interned: the keys
 	struct map urls;        // node id bytes → NULL-terminated array
-	struct arena arena;     // names, tags, urls
+	struct transfer_failure *failures;
+	size_t nfailures, failures_cap;
+	struct map failure_of; // node id bytes → plan.failures
+	struct arena arena;    // names, tags, urls, failures
 	const char *last_name;
 	size_t bytes_kept, bytes_max;
 };
@@ -130,6 +136,13 @@ void plan_edge(struct plan *p, uint32_t child, uint32_t parent);
 // A further source of a blob; nothing happens when it is known.
 void plan_source(struct plan *p, uint32_t blob, uint32_t src);
 void plan_urls(struct plan *p, uint32_t blob, const char *const *urls);
+
+// Keeps WHY; returns its number.
+uint32_t plan_failure(struct plan *p, const struct err *why, bool at_source);
+// NODE failed for this reason, unless it had one already.
+void plan_blame(struct plan *p, uint32_t node, uint32_t failure);
+// NONE when it is not known.
+uint32_t plan_blamed(const struct plan *p, uint32_t node);
 
 struct manifest_entry *plan_manifest(struct plan *p, uint32_t node);
 // What M says of a manifest: texts, tags, flags, bytes (taken). Returns how many result lines it

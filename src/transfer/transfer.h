@@ -126,15 +126,29 @@ int transfer_run(struct transfer *t,
 		 int (*before_copy)(struct transfer *t, void *arg, struct err *e), void *arg,
 		 struct err *e) must_check;
 
+// A failure as it is kept: what was asked for and what came of it, without the image's name.
+struct transfer_failure {
+	enum err_kind kind;
+	int http;       // status, or 0
+	bool at_source; // that is where it failed, not at the destination
+	const char *text;
+};
+// After transfer_run: why DIGEST is not at DST, or not under each of its tags: the first failure of
+// it or of what it needs. NULL when none is known. Borrowed from T.
+const struct transfer_failure *transfer_why(struct transfer *t, struct repo *dst,
+					    const struct digest *digest);
+
 // The plan, for --dry-run and before_copy with hold_blobs; not while blobs move. Repositories of
 // destinations in order; of each the blobs by source repository, size, digest; then manifests by
-// digest and tag (NULL: by digest). Any function may be NULL.
+// digest and tag (NULL: by digest). Behind a blob, and behind all names of a manifest, come the
+// manifests of this repository that refer to it; one may come twice. Any function may be NULL.
 struct transfer_plan_visitor {
 	void (*repository)(void *arg, struct repo *dst);
 	void (*blob)(void *arg, struct repo *src, const struct digest *d, uint64_t size,
 		     bool shared);
 	void (*manifest)(void *arg, const struct digest *d, const char *tag);
 	void *arg;
+	void (*needed_by)(void *arg, const struct digest *parent);
 };
 void transfer_visit_plan(struct transfer *t, const struct transfer_plan_visitor *v);
 

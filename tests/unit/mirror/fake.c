@@ -190,6 +190,8 @@ static void emit(struct transfer *t, struct transfer_event ev)
 static void image_event(struct transfer *t, enum transfer_event_type type, struct repo *dst,
 			const struct digest *d, const char *tag)
 {
+	if (now->broken && digest_equal(now->broken, d))
+		return;
 	emit(t, (struct transfer_event){
 			.type = type, .dst = dst, .digest = d, .tag = tag, .is_manifest = true});
 }
@@ -266,6 +268,16 @@ void transfer_failed(struct transfer *t, const struct err *why)
 {
 	(void)t;
 	strlist_addf(&now->log, "failed %s", why->text);
+}
+
+const struct transfer_failure *transfer_why(struct transfer *t, struct repo *dst,
+					    const struct digest *digest)
+{
+	static const struct transfer_failure why = {ERR_DENIED, 403, false, "denied"};
+
+	(void)t;
+	(void)dst;
+	return now->broken && digest_equal(now->broken, digest) ? &why : NULL;
 }
 
 void transfer_stats(struct transfer *t, struct transfer_stats *ret)

@@ -14,7 +14,8 @@ struct fake {
 	// "add dst.io/a sha256:… tags=v1 blobs=2 children=0 present sparse", "present …", "missing
 	// …", "notice …", in order
 	struct strlist log;
-	size_t opened_for_writing; // calls of places_repo
+	size_t opened_for_writing;   // calls of places_repo
+	const struct digest *broken; // the engine fails to copy it; or NULL
 };
 #define auto_fake __attribute__((cleanup(fake_release)))
 void fake_init(struct fake *f);

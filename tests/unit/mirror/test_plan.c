@@ -367,6 +367,75 @@ TEST(lists_that_share_children_fetch_them_once)
 	CHECK_LOGGED(&f, "add dst.io/b %s tags=2 blobs=0 children=2", two.text);
 }
 
+static void check_item(const struct mirror_result *r, size_t i, enum mirror_outcome outcome,
+		       int http, bool at_source, const char *why)
+{
+	const struct mirror_item *it = &r->items[i];
+
+	tap_report(it->outcome == outcome, "item %zu: outcome %d, want %d", i, it->outcome,
+		   outcome);
+	CHECK_INT(it->http, http);
+	CHECK_INT(it->at_source, at_source);
+	tap_report(why ? it->why && strstr(it->why, why) != NULL : !it->why, "item %zu: '%s'", i,
+		   it->why ? it->why : "(nothing)");
+}
+
+TEST(every_mapping_has_its_outcome)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	struct mirror_options opt = {.skip_missing = true, .keep_manifest_list = true};
+	struct digest gone;
+
+	digest_of(&gone, DIGEST_SHA256, "gone", 4);
+	fake_init(&f);
+	struct repo *a = fake_repo(&f, "src.io/a");
+	struct digest there = fake_image(a, "one", "v1"), broken = fake_image(a, "two", "v2");
+	struct digest children[] = {there, gone};
+
+	fake_list(a, children, 2, "holes");
+	memory_add_manifest(a, "{\"schemaVersion\":2", MT_OCI_MANIFEST, "bad", &children[1]);
+	f.broken = &broken;
+	CHECK_FAILS(RUN(&f, &opt, &r, "src.io/a:nope=dst.io/b:1", "src.io/a:v1=dst.io/b:2",
+			"src.io/a:v2=dst.io/b:3", "src.io/a:holes=dst.io/b:4",
+			"src.io/a:bad=dst.io/b:5", "src.io/a:v*=dst.io/c", "src.io/a:v1=dst.io/d"));
+	REQUIRE_OK(r.nitems == 7 ? 0 : -1);
+	check_item(&r, 0, MIRROR_MISSING, 0, true, NULL);
+	check_item(&r, 1, MIRROR_DONE, 0, false, NULL);
+	check_item(&r, 2, MIRROR_FAILED, 403, false, "denied");
+	check_item(&r, 3, MIRROR_PARTLY, 0, false, NULL);
+	check_item(&r, 4, MIRROR_FAILED, 0, true, "src.io/a:bad");
+	check_item(&r, 5, MIRROR_FAILED, 403, false, "denied"); // of v1 and v2 the worse
+	check_item(&r, 6, MIRROR_DONE, 0, false, NULL);
+}
+
+TEST(a_destination_that_lets_nobody_in_is_the_reason_for_all_of_its_mappings)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	struct err denied = {.kind = ERR_DENIED, .http = 401, .text = "unauthorized"};
+
+	fake_init(&f);
+	fake_image(fake_repo(&f, "src.io/a"), "one", "v1");
+	memory_fail(f.dst, MEMORY_PROBE, 0, &denied);
+	CHECK_FAILS(RUN(&f, &PLAIN, &r, "src.io/a:v1=dst.io/b:1", "src.io/a:v1=dst.io/c:1"));
+	for (size_t i = 0; i < r.nitems; i++)
+		check_item(&r, i, MIRROR_FAILED, 401, false,
+			   "unable to push to dst.io: unauthorized");
+}
+
+TEST(before_a_run_has_begun_no_mapping_was_tried)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+
+	fake_init(&f);
+	CHECK_FAILS(RUN(&f, &PLAIN, &r, "src.io/a:v1=dst.io/b:1", "src.io/a:x*=dst.io/c"));
+	CHECK_INT((long long)r.nitems, 2);
+	for (size_t i = 0; i < r.nitems; i++)
+		check_item(&r, i, MIRROR_UNTRIED, 0, false, NULL);
+}
+
 TEST(missing_things_are_skipped_by_name_when_that_was_asked_for)
 {
 	auto_fake struct fake f;

@@ -433,6 +433,60 @@ TEST(a_failed_child_stops_its_parents_only)
 	CHECK(!memory_has_manifest(world_dst(&w, "x"), "l1"));
 	CHECK(!memory_has_manifest(world_dst(&w, "x"), children[1].text));
 	CHECK(world_find(&w.events, "L1: was not mirrored to dst.example/x:l1") >= 0);
+
+	struct digest l1 = world_digest("L1"), l2 = world_digest("L2");
+	const struct transfer_failure *why = transfer_why(w.t, world_dst(&w, "x"), &l1);
+
+	CHECK(why && why->kind == ERR_DIGEST && why->at_source);
+	CHECK(why && strstr(why->text, bad.digest.text));
+	CHECK(transfer_why(w.t, world_dst(&w, "x"), &children[1]) == why);
+	CHECK(!transfer_why(w.t, world_dst(&w, "x"), &l2));
+	CHECK(!transfer_why(w.t, world_dst(&w, "elsewhere"), &l1));
+}
+
+TEST(whoever_shares_a_blob_that_failed_has_failed_for_its_reason)
+{
+	auto_world struct world w;
+	struct err e, denied = failure(ERR_DENIED, 403, "denied");
+
+	world_init(&w);
+	w.cfg.continue_on_error = true;
+	w.cfg.hold_blobs = true;
+	world_start(&w);
+	memory_fail(w.dst, MEMORY_BLOB_PUT, 0, &denied);
+	struct descriptor d = world_blob(&w, "a", "layer");
+
+	CHECK_OK(world_add(&w, &(struct image){"a", "x", "M1", "v", NULL, &d, 1}, &e));
+	CHECK_OK(world_add(&w, &(struct image){"a", "y", "M2", "v", NULL, &d, 1}, &e));
+	CHECK_FAILS(transfer_run(w.t, NULL, NULL, &e));
+	const char *const at[][2] = {{"x", "M1"}, {"y", "M2"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		struct digest m = world_digest(at[i][1]);
+		const struct transfer_failure *why = transfer_why(w.t, world_dst(&w, at[i][0]), &m);
+
+		CHECK(why && why->http == 403 && !why->at_source);
+		CHECK(why && starts_with(why->text, "unable to upload blob sha256:"));
+	}
+}
+
+TEST(a_tag_that_could_not_be_given_has_its_reason_although_the_image_is_there)
+{
+	auto_world struct world w;
+	struct err e, broken = failure(ERR_NET, 500, "broken");
+
+	world_init(&w);
+	w.cfg.continue_on_error = true;
+	world_start(&w);
+	memory_fail(w.dst, MEMORY_MANIFEST_PUT, 2, &broken);
+	CHECK_OK(world_add(&w, &(struct image){"a", "x", "M", "v1", "v2"}, &e));
+	CHECK_FAILS(transfer_run(w.t, NULL, NULL, &e));
+	struct digest m = world_digest("M");
+	const struct transfer_failure *why = transfer_why(w.t, world_dst(&w, "x"), &m);
+
+	CHECK(memory_has_manifest(world_dst(&w, "x"), "v1"));
+	CHECK(why && why->http == 500);
+	CHECK(why && strstr(why->text, "dst.example/x:v2"));
 }
 
 TEST(a_child_that_was_never_read_stops_its_parent)
@@ -854,6 +908,54 @@ static void on_manifest(void *arg, const struct digest *d, const char *tag)
 	strlist_addf(&((struct visited *)arg)->lines, "manifest %s", tag ? tag : "-");
 }
 
+static void on_parent(void *arg, const struct digest *parent)
+{
+	static const char *const known[] = {"L", "C1", "C2"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		struct digest d = world_digest(known[i]);
+
+		if (digest_equal(&d, parent))
+			strlist_addf(&((struct visited *)arg)->lines, " for %s", known[i]);
+	}
+}
+
+TEST(the_plan_shows_what_needs_what)
+{
+	static const char *const want[] = {
+		"repository x", "blob a 5 shared", " for C1",    "blob a 6", " for C1",
+		"manifest -",   " for L",          "manifest v", "",
+	};
+	auto_world struct world w;
+	struct err e;
+	struct visited v = {0};
+	const struct transfer_plan_visitor visitor = {
+		on_repository, on_blob, on_manifest, &v, on_parent,
+	};
+
+	world_init(&w);
+	w.cfg.dry_run = true;
+	world_start(&w);
+	make_pair(&w, "a");
+	struct digest children[] = {world_digest("C1"), world_digest("C2")};
+
+	CHECK_OK(
+		world_add(&w, &(struct image){"a", "x", "L", "v", NULL, NULL, 0, children, 1}, &e));
+	CHECK_OK(world_add(&w, &(struct image){"a", "x", "C1", NULL, NULL, pair, 2}, &e));
+	CHECK_OK(world_add(&w, &(struct image){"a", "y", "C2", NULL, NULL, pair + 1, 1}, &e));
+	CHECK_OK(transfer_run(w.t, NULL, NULL, &e));
+	transfer_visit_plan(w.t, &visitor);
+	// Manifests are in the order of their digests: "v" may be the first.
+	bool list_first = v.lines.n > 5 && strcmp(v.lines.v[5], "manifest v") == 0;
+
+	CHECK(v.lines.n >= 8);
+	for (size_t i = 0; i < 5 && i < v.lines.n; i++)
+		CHECK_STR(v.lines.v[i], want[i]);
+	for (size_t i = 5; i < 8 && i < v.lines.n; i++)
+		CHECK_STR(v.lines.v[i], want[list_first ? (i == 5 ? 7 : i - 1) : i]);
+	strlist_release(&v.lines);
+}
+
 TEST(a_dry_run_contacts_no_destination_and_shows_the_plan_in_order)
 {
 	static const char *const want[] = {"repository x",    "blob a 5 shared", "blob a 6",
@@ -874,8 +976,8 @@ TEST(a_dry_run_contacts_no_destination_and_shows_the_plan_in_order)
 
 	memory_log(w.dst, &log);
 	CHECK_INT(log.n, 0);
-	transfer_visit_plan(
-		w.t, &(struct transfer_plan_visitor){on_repository, on_blob, on_manifest, &v});
+	transfer_visit_plan(w.t, &(struct transfer_plan_visitor){on_repository, on_blob,
+								 on_manifest, &v, NULL});
 	CHECK_INT(v.lines.n, ARRAY_SIZE(want));
 	for (size_t i = 0; i < v.lines.n && i < ARRAY_SIZE(want); i++)
 		CHECK_STR(v.lines.v[i], want[i]);
