@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "repo/layers.h"
+
 void release_image_release(struct release_image *im)
 {
 	manifest_release(&im->manifest);
@@ -113,14 +115,7 @@ int release_open_image(const struct release_sources *src, const struct reference
 	return 0;
 }
 
-static struct stream *open_layer(void *arg, const struct descriptor *d, struct err *e)
-{
-	struct release_image *im = arg;
-
-	return im->repo->ops->blob_open(im->repo, d, 0, e);
-}
-
 struct stack_source release_image_source(struct release_image *im)
 {
-	return (struct stack_source){open_layer, im};
+	return repo_layers(im->repo);
 }

@@ -7,6 +7,7 @@
 
 #include "data/gofmt.h"
 #include "data/tabwriter.h"
+#include "repo/layers.h"
 
 #define CONFIG_MAX ((size_t)8 << 20)
 
@@ -35,25 +36,6 @@ void image_infos_release(struct image_infos *l)
 	*l = (struct image_infos){0};
 }
 
-static int read_blob(struct repo *repo, const struct descriptor *d, struct buf *ret, struct err *e)
-{
-	auto_of(stream_free) struct stream *stream = repo->ops->blob_open(repo, d, 0, e);
-	struct digest got;
-
-	while (stream) {
-		auto_of(slab_free) struct slab *slab = stream_read(stream, e);
-
-		if (!slab && e->kind == ERR_NONE)
-			break;
-		if (!slab || buf_add(ret, slab->data + slab->start, slab->n - slab->start, e) < 0)
-			return -1;
-	}
-	if (!stream)
-		return -1;
-	digest_of(&got, d->digest.algo, ret->p, ret->n);
-	return digest_check(&d->digest, &got, "blob", e);
-}
-
 // Takes N bytes off what may be read in all.
 static int spend(atomic_size_t *budget, size_t n, struct err *e)
 {
@@ -71,7 +53,7 @@ static int read_config(struct reading *r, struct image_info *im, struct err *e)
 	auto_buf struct buf bytes = BUF_INIT(CONFIG_MAX);
 	struct json root;
 
-	if (read_blob(r->repo, &im->manifest.config, &bytes, e) < 0)
+	if (repo_read_blob(r->repo, &im->manifest.config, &bytes, e) < 0)
 		return -1;
 	if (spend(r->budget, bytes.n, e) < 0)
 		return -1;

@@ -7,6 +7,7 @@
 
 #include "layer/layer.h"
 #include "release/image.h"
+#include "repo/layers.h"
 #include "util/map.h"
 
 #define CONFIG_MAX       ((size_t)8 << 20)
@@ -156,28 +157,10 @@ static int scan_layers(struct scan *s, const struct manifest *m, struct err *e)
 	return 0;
 }
 
-static int read_stream(struct buf *ret, struct stream *stream, struct err *e)
-{
-	for (;;) {
-		auto_of(slab_free) struct slab *slab = stream_read(stream, e);
-
-		if (!slab)
-			return e->kind == ERR_NONE ? 0 : -1;
-		if (buf_add(ret, slab->data + slab->start, slab->n - slab->start, e) < 0)
-			return -1;
-	}
-}
-
 static int read_config(struct payload *ret, struct repo *repo, const struct descriptor *d,
 		       struct err *e)
 {
-	auto_of(stream_free) struct stream *stream = repo->ops->blob_open(repo, d, 0, e);
-	struct digest got;
-
-	if (!stream || read_stream(&ret->config, stream, e) < 0)
-		return -1;
-	digest_of(&got, d->digest.algo, ret->config.p, ret->config.n);
-	if (digest_check(&d->digest, &got, "blob", e) < 0)
+	if (repo_read_blob(repo, d, &ret->config, e) < 0)
 		return -1;
 	return config_platform(buf_str(&ret->config), &ret->os, &ret->architecture, e);
 }
