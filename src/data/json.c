@@ -87,7 +87,8 @@ int json_parse(struct json_doc *ret, struct str bytes, struct json_limits limits
 	if (!root && json_error_code(&error) == json_error_premature_end_of_input)
 		return err_set(e, ERR_INPUT, "%s", reason(&error));
 	if (!root)
-		return err_set(e, ERR_INPUT, "%s at line %d, column %d", reason(&error), error.line,
+		return err_set(e, ERR_INPUT, "%s at line %zu, column %d", reason(&error),
+			       (limits.first_line ? limits.first_line - 1 : 0) + (size_t)error.line,
 			       error.column);
 	ret->root = root;
 	return 0;

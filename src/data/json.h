@@ -23,10 +23,12 @@ struct json_limits {
 	size_t bytes;
 	size_t values; // objects, arrays, members and items together: they cost memory
 	unsigned depth;
+	size_t first_line; // what errors call the first line of a part of a file; 0: 1
 };
-#define JSON_VALUES_MAX   ((size_t)200000)
-#define JSON_DEPTH_MAX    32
-#define JSON_LIMITS(size) ((struct json_limits){(size), JSON_VALUES_MAX, JSON_DEPTH_MAX})
+#define JSON_VALUES_MAX ((size_t)200000)
+#define JSON_DEPTH_MAX  32
+#define JSON_LIMITS(size) \
+	((struct json_limits){.bytes = (size), .values = JSON_VALUES_MAX, .depth = JSON_DEPTH_MAX})
 
 enum json_flags {
 	JSON_UNIQUE = 1 << 0, // a key twice in an object is an error; else the last one counts

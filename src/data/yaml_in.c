@@ -31,14 +31,16 @@ struct reader {
 	struct map anchors; // of struct anchored, of this document
 };
 
-static int fail_at(size_t line, struct err *e, const char *why)
+static int fail_at(const struct reader *r, size_t line, struct err *e, const char *why)
 {
-	return err_set(e, ERR_INPUT, "line %zu: %s", line + 1, why);
+	size_t first = r->limits.first_line ? r->limits.first_line : 1;
+
+	return err_set(e, ERR_INPUT, "line %zu: %s", first + line, why);
 }
 
 static int fail_here(struct reader *r, struct err *e, const char *why)
 {
-	return fail_at(r->event.start_mark.line, e, why);
+	return fail_at(r, r->event.start_mark.line, e, why);
 }
 
 static void drop_event(struct reader *r)
@@ -52,7 +54,7 @@ static int next_event(struct reader *r, struct err *e)
 {
 	drop_event(r);
 	if (!yaml_parser_parse(&r->parser, &r->event))
-		return fail_at(r->parser.problem_mark.line, e,
+		return fail_at(r, r->parser.problem_mark.line, e,
 			       r->parser.problem ? r->parser.problem : "not YAML");
 	r->has_event = true;
 	return 0;

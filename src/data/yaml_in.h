@@ -12,8 +12,9 @@
 #include "data/json.h"
 #include "data/yaml_out.h"
 
-#define YAML_DEPTH_MAX    100
-#define YAML_LIMITS(size) ((struct json_limits){(size), (size_t)2000000, YAML_DEPTH_MAX})
+#define YAML_DEPTH_MAX 100
+#define YAML_LIMITS(size) \
+	((struct json_limits){.bytes = (size), .values = (size_t)2000000, .depth = YAML_DEPTH_MAX})
 
 // Calls EACH for every document that is not empty; ROOT is borrowed until it returns. FLAGS are
 // JSON_UNIQUE or 0. Stops at the first failure, EACH's own included. ERR_INPUT: "line 3: …".

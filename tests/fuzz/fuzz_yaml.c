@@ -8,7 +8,7 @@
 #include "data/yaml_in.h"
 #include "fuzz.h"
 
-#define LIMITS ((struct json_limits){(size_t)1 << 20, 20000, 30})
+#define LIMITS ((struct json_limits){.bytes = (size_t)1 << 20, .values = 20000, .depth = 30})
 
 static int keep(void *arg, const struct json *root, struct err *e)
 {
