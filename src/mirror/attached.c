@@ -11,6 +11,7 @@ enum {
 	REFERRERS_MAX = 256, // of one image
 	NODES_MAX = 512,     // manifests that one image brings
 	DEPTH_MAX = 4,
+	LOOKED_AT_MAX = 512,   // manifests of a folder that one artifact may have
 	FALLBACK_HEX_MAX = 64, // of the digest in a fallback tag
 };
 
@@ -24,11 +25,12 @@ struct tag_list {
 	struct map tags;
 };
 
-// One image at one destination.
+// One image, or one entry of a list, at one destination.
 struct subject {
 	struct attached *to;
 	struct repo *src, *dst;
 	struct digest digest;
+	bool is_release;       // the release image, or an entry of its list
 	char *name;            // of the source, with the digest
 	struct tag_list *list; // NULL: each tag is asked for
 	size_t nodes;
@@ -40,8 +42,9 @@ struct attached {
 	struct transfer *t;
 	struct subject **subjects;
 	size_t n, cap;
-	struct map known; // source, destination and digest
-	struct map lists; // source → struct tag_list *
+	struct map known;     // source, destination and digest
+	struct map lists;     // source → struct tag_list *
+	struct repo *visited; // while the plan of a dry run is shown
 };
 
 static void list_free(struct tag_list *l)
@@ -53,7 +56,7 @@ static void list_free(struct tag_list *l)
 
 struct attached *attached_new(const struct planner *p)
 {
-	if (p->opt->attached == MIRROR_ATTACHED_NONE || p->opt->transfer.dry_run)
+	if (p->opt->attached == MIRROR_ATTACHED_NONE)
 		return NULL;
 	struct attached *a = xcalloc(1, sizeof(*a));
 
@@ -104,14 +107,11 @@ static struct tag_list *list_of(struct attached *a, struct repo *src)
 	return entry->ptr;
 }
 
-void attached_add(struct attached *a, const struct plan_image *im, const struct plan_target *to)
+static void add_subject(struct attached *a, const struct plan_image *im, struct repo *dst,
+			const struct digest *d, bool is_release, bool all)
 {
-	struct repo *dst = to->dst->repo;
-	bool all = looks_through(a, im->src), new;
-
-	if ((!all && !is_release(a, &to->digest)) || im->src == dst)
-		return;
-	auto_free char *key = xasprintf("%p %p %s", (void *)im->src, (void *)dst, to->digest.text);
+	auto_free char *key = xasprintf("%p %p %s", (void *)im->src, (void *)dst, d->text);
+	bool new;
 
 	map_put(&a->known, str_of(key), &new);
 	if (!new)
@@ -122,12 +122,28 @@ void attached_add(struct attached *a, const struct plan_image *im, const struct 
 		.to = a,
 		.src = im->src,
 		.dst = dst,
-		.digest = to->digest,
-		.name = xasprintf("%s@%s", im->repository, to->digest.text),
+		.digest = *d,
+		.is_release = is_release,
+		.name = xasprintf("%s@%s", im->repository, d->text),
 		.list = all ? list_of(a, im->src) : NULL,
 	};
 	vec_reserve(a->subjects, a->n, a->cap);
 	a->subjects[a->n++] = s;
+}
+
+void attached_add(struct attached *a, const struct plan_image *im, const struct plan_target *to)
+{
+	bool all = looks_through(a, im->src), release = is_release(a, &to->digest);
+	struct repo *dst = to->dst->repo;
+	struct err ignored;
+	struct digest d;
+
+	if ((!all && !release) || im->src == dst)
+		return;
+	add_subject(a, im, dst, &to->digest, release, all);
+	for (size_t i = 0; i < to->below.n; i++)
+		if (digest_parse(&d, to->below.v[i], &ignored) == 0)
+			add_subject(a, im, dst, &d, release, all);
 }
 
 // Nothing but a cancelled run is more than a warning.
@@ -180,27 +196,89 @@ static bool may_have(const struct subject *s, const char *tag)
 	if (!s->list)
 		return true;
 	if (s->list->failed)
-		return is_release(s->to, &s->digest);
+		return s->is_release;
 	return map_find(&s->list->tags, str_of(tag)) != NULL;
 }
 
 // --- one artifact ---
 
+static bool is_dry(const struct subject *s)
+{
+	return s->to->plan->opt->transfer.dry_run;
+}
+
+static bool to_folder(const struct subject *s)
+{
+	return s->dst->place->kind == PLACE_STORE;
+}
+
+// What a destination does not say counts as not there: 0; only being cancelled is -1.
+static int not_there(const struct err *why, struct err *e)
+{
+	if (why->kind != ERR_CANCELLED)
+		return 0;
+	*e = *why;
+	return -1;
+}
+
+static int tree_is_there(const struct subject *s, const char *ref, const struct digest *want,
+			 size_t *left, struct err *e);
+
+// 1: all that the manifest names is in the folder and undamaged; 0: not; -1: cancelled.
+static int parts_are_there(const struct subject *s, const struct manifest *m, size_t *left,
+			   struct err *e)
+{
+	struct err why;
+
+	if (m->kind == MANIFEST_IMAGE && m->config.digest.text[0] != '\0' &&
+	    s->dst->ops->blob_stat(s->dst, &m->config, &why) < 0)
+		return not_there(&why, e);
+	for (size_t i = 0; i < m->nlayers; i++)
+		if (s->dst->ops->blob_stat(s->dst, &m->layers[i], &why) < 0)
+			return not_there(&why, e);
+	for (size_t i = 0; i < m->nmanifests; i++) {
+		const struct digest *d = &m->manifests[i].digest;
+		int r = tree_is_there(s, d->text, d, left, e);
+
+		if (r <= 0)
+			return r;
+	}
+	return 1;
+}
+
+// Reads what a folder has under REF, and all below it: at most *LEFT manifests.
+static int tree_is_there(const struct subject *s, const char *ref, const struct digest *want,
+			 size_t *left, struct err *e)
+{
+	auto_manifest_bytes struct manifest_bytes bytes = {0};
+	auto_manifest struct manifest m = {0};
+	struct err why;
+
+	if (*left == 0)
+		return 0;
+	--*left;
+	if (s->dst->ops->manifest_get(s->dst, ref, &bytes, &why) < 0)
+		return not_there(&why, e);
+	if (!digest_equal(&bytes.digest, want) ||
+	    manifest_parse(&m, buf_str(&bytes.bytes), bytes.media_type, s->name, &why) < 0)
+		return 0;
+	return parts_are_there(s, &m, left, e);
+}
+
 // 1: there; 0: not, or the destination would not say; -1: cancelled.
 static int is_there(const struct subject *s, const char *ref, const struct digest *d, struct err *e)
 {
+	size_t left = LOOKED_AT_MAX;
 	struct manifest_stat st;
 	struct err why;
 
-	// What a folder has costs nothing to put again, which repairs what is damaged.
-	if (s->to->plan->opt->transfer.force || s->dst->place->kind == PLACE_STORE)
+	if (s->to->plan->opt->transfer.force || is_dry(s))
 		return 0;
-	if (s->dst->ops->manifest_stat(s->dst, ref, &st, &why) == 0)
-		return digest_equal(&st.digest, d);
-	if (why.kind != ERR_CANCELLED)
-		return 0;
-	*e = why;
-	return -1;
+	if (to_folder(s))
+		return tree_is_there(s, ref, d, &left, e);
+	if (s->dst->ops->manifest_stat(s->dst, ref, &st, &why) < 0)
+		return not_there(&why, e);
+	return digest_equal(&st.digest, d);
 }
 
 static int add_tree(struct subject *s, struct manifest_bytes *bytes, const char *tag,
@@ -420,6 +498,17 @@ struct referrers {
 	size_t nadded;
 };
 
+// A folder is not asked for its list, which would mean to read all of it.
+static int folder_has(const struct subject *s, const char *text, struct err *e)
+{
+	struct digest d;
+	struct err ignored;
+
+	if (!to_folder(s) || digest_parse(&d, text, &ignored) < 0)
+		return 0;
+	return is_there(s, text, &d, e);
+}
+
 // Fetches the referrer TEXT and adds it.
 static int copy_referrer(struct subject *s, struct referrers *to, const char *text, struct err *e)
 {
@@ -449,7 +538,10 @@ static int try_referrer(struct subject *s, struct referrers *to, const char *tex
 	struct json_out *j = to->index, before = j ? *j : (struct json_out){0};
 	size_t n = j ? j->out->n : 0;
 	struct err why;
+	int there = folder_has(s, text, e);
 
+	if (there != 0)
+		return there < 0 ? -1 : 0;
 	if (copy_referrer(s, to, text, &why) == 0)
 		return 0;
 	if (j) {
@@ -532,8 +624,7 @@ static int copy_to_fallback(struct subject *s, const struct strlist *found, stru
 static int copy_found(struct subject *s, const struct strlist *found, struct referrers *to,
 		      struct err *e)
 {
-	// A folder is not asked, which would mean to read all of it; it takes everything.
-	if (s->dst->place->kind == PLACE_STORE)
+	if (to_folder(s) || is_dry(s))
 		return copy_missing(s, found, to, e);
 	if (s->dst->ops->referrers(s->dst, &s->digest, &to->there, e) == 0)
 		return copy_missing(s, found, to, e);
@@ -596,6 +687,31 @@ static void on_event(struct transfer_sink *base, const struct transfer_event *ev
 	}
 }
 
+static void tell_planned(void *arg, const struct digest *d, const char *tag)
+{
+	struct attached *a = arg;
+	auto_free char *dst = repo_print(a->visited);
+	auto_free char *text = xasprintf("info: To be attached: %s %s%s%s", d->text, dst,
+					 tag ? ":" : "", tag ? tag : "");
+
+	tell(a, text);
+}
+
+static void visit_repository(void *arg, struct repo *dst)
+{
+	struct attached *a = arg;
+
+	a->visited = dst;
+}
+
+static void show_plan(struct attached *a)
+{
+	const struct transfer_plan_visitor v = {
+		.repository = visit_repository, .manifest = tell_planned, .arg = a};
+
+	transfer_visit_plan(a->t, &v);
+}
+
 int attached_run(struct attached *a, struct err *e)
 {
 	struct transfer_config cfg = a->plan->opt->transfer;
@@ -610,8 +726,11 @@ int attached_run(struct attached *a, struct err *e)
 	a->t = transfer_new(&cfg);
 	for (size_t i = 0; i < a->n; i++)
 		transfer_spawn(a->t, a->subjects[i]->src->place, subject_task, a->subjects[i]);
-	if (transfer_run(a->t, NULL, NULL, &why) == 0 || why.kind != ERR_CANCELLED)
-		return 0; // failures were told
-	*e = why;
-	return -1;
+	if (transfer_run(a->t, NULL, NULL, &why) < 0 && why.kind == ERR_CANCELLED) {
+		*e = why;
+		return -1;
+	}
+	if (cfg.dry_run) // failures were told
+		show_plan(a);
+	return 0;
 }

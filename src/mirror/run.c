@@ -356,7 +356,8 @@ static int bring_attached(const struct planner *p, const struct mirror_result *r
 		for (size_t j = 0; j < im->ntargets; j++) {
 			const struct plan_target *to = &im->targets[j];
 
-			if (to->planned && has_line(r, to, first_tag(to)))
+			if (to->planned &&
+			    (p->opt->transfer.dry_run || has_line(r, to, first_tag(to))))
 				attached_add(a, im, to);
 		}
 	}
@@ -397,7 +398,7 @@ static int finish(struct planner *plan, struct places *places, bool attach,
 	transfer_stats(plan->t, &ret->stats);
 	note_items(plan, ret);
 	if (plan->opt->transfer.dry_run)
-		return 0;
+		return attach ? bring_attached(plan, ret, e) : 0;
 	note_undone(plan, ret);
 	if (note_origins(plan, ret, e) < 0)
 		return -1;

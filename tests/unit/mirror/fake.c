@@ -291,8 +291,10 @@ void transfer_visit_plan(struct transfer *t, const struct transfer_plan_visitor 
 	for (size_t i = 0; i < t->nblobs; i++) {
 		const struct planned_blob *b = &t->blobs[i];
 
-		v->repository(v->arg, b->dst);
-		v->blob(v->arg, b->src, &b->digest, b->size, false);
+		if (v->repository)
+			v->repository(v->arg, b->dst);
+		if (v->blob)
+			v->blob(v->arg, b->src, &b->digest, b->size, false);
 	}
 }
 

@@ -138,11 +138,10 @@ TEST(with_all_images_a_repository_lists_its_tags_once)
 	CHECK_INT((long long)r.lines.n, 3);
 }
 
-TEST(nothing_is_asked_for_when_nothing_is_wanted_or_the_run_is_dry)
+TEST(nothing_is_asked_for_when_nothing_is_wanted)
 {
 	struct mirror_options opts[] = {
 		{.attached = MIRROR_ATTACHED_NONE},
-		{.attached = MIRROR_ATTACHED_ALL, .transfer = {.dry_run = true}},
 		{.attached = MIRROR_ATTACHED_RELEASE},
 	};
 
@@ -153,13 +152,91 @@ TEST(nothing_is_asked_for_when_nothing_is_wanted_or_the_run_is_dry)
 		fake_init(&f);
 		struct digest d = fake_image(fake_repo(&f, "src.io/a"), "one", "v1");
 
-		if (i < 2)
+		if (i < 1)
 			opts[i].release = &d;
 		attach(fake_repo(&f, "src.io/a"), &d, "sig");
 		REQUIRE_OK(RUN(&f, &opts[i], &r, "src.io/a:v1", "dst.io/b"));
 		CHECK_INT((long long)f.log.n, 1);
 		CHECK_INT((long long)memory_calls(f.src, MEMORY_TAGS), 0);
 		CHECK_INT((long long)memory_calls(f.src, MEMORY_REFERRERS), 0);
+	}
+}
+
+TEST(a_dry_run_looks_at_the_source_alone)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0};
+	struct mirror_options opt = {.attached = MIRROR_ATTACHED_ALL,
+				     .transfer = {.dry_run = true}};
+
+	fake_init(&f);
+	struct repo *a = fake_repo(&f, "src.io/a");
+	struct digest d = fake_image(a, "one", "v1"), sig = attach(a, &d, "sig");
+	struct digest x = refer(a, &d, "x");
+
+	fall_back(a, &d, &x, 1);
+	attach(fake_repo(&f, "dst.io/b"), &d, "sig");
+	REQUIRE_OK(RUN(&f, &opt, &r, "src.io/a:v1", "dst.io/b"));
+	CHECK_LOGGED(&f, "add dst.io/b %s tags=sha256-%s.sig", sig.text, digest_hex(&d));
+	CHECK_LOGGED(&f, "add dst.io/b %s tags= ", x.text);
+	CHECK_INT((long long)f.log.n, 3);
+	CHECK_INT((long long)fake_requests(f.dst), 0);
+	CHECK_INT((long long)memory_calls(f.dst, MEMORY_REFERRERS), 0);
+}
+
+TEST(the_entries_of_a_list_are_images_too)
+{
+	static const struct mirror_options opts[] = {
+		{.attached = MIRROR_ATTACHED_RELEASE},
+		{.attached = MIRROR_ATTACHED_ALL, .all_platforms = true},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(opts); i++) {
+		auto_fake struct fake f;
+		auto_mirror_result struct mirror_result r = {0};
+		struct mirror_options opt = opts[i];
+
+		fake_init(&f);
+		struct repo *a = fake_repo(&f, "src.io/a");
+		struct digest child[] = {fake_image(a, "one", NULL), fake_image(a, "two", NULL)};
+		struct digest list = fake_list(a, child, 2, "l"), sig = attach(a, &child[1], "sig");
+
+		opt.all_platforms = true;
+		if (i == 0)
+			opt.release = &list;
+		REQUIRE_OK(RUN(&f, &opt, &r, "src.io/a:l", "dst.io/b"));
+		CHECK_LOGGED(&f, "add dst.io/b %s tags=sha256-%s.sig", sig.text,
+			     digest_hex(&child[1]));
+		CHECK_INT((long long)f.log.n, 4);
+	}
+}
+
+TEST(what_a_folder_has_undamaged_is_not_put_again)
+{
+	auto_fake struct fake f;
+	struct mirror_options opt = {.attached = MIRROR_ATTACHED_ALL};
+
+	fake_init(&f);
+	f.dst->kind = PLACE_STORE;
+	struct repo *a = fake_repo(&f, "src.io/a"), *b = fake_repo(&f, "dst.io/b");
+	struct digest d = fake_image(a, "one", "v1"), sig = attach(a, &d, "sig");
+	struct digest x = refer(a, &d, "x");
+
+	fall_back(a, &d, &x, 1);
+	fake_image(b, "one", "v1");
+	attach(b, &d, "sig");
+	refer(b, &d, "x");
+	for (int damaged = 0; damaged < 2; damaged++) {
+		auto_mirror_result struct mirror_result r = {0};
+
+		if (damaged)
+			memory_damage(b, &sig);
+		REQUIRE_OK(RUN(&f, &opt, &r, "src.io/a:v1", "dst.io/b"));
+		auto_free char *line = xasprintf("add dst.io/b %s ", sig.text);
+
+		CHECK_INT(fake_logged(&f, line), damaged);
+		line[strlen("add dst.io/b ")] = '\0';
+		CHECK_INT((long long)f.log.n, damaged ? 5 : 2);
 	}
 }
 
