@@ -249,7 +249,8 @@ static int put_json(struct buf *out, const struct release_info *info, struct err
 
 static int show_query(struct run *r, const struct release_info *info, struct err *e)
 {
-	const struct json_limits limits = {BUF_TEXT_MAX, JSON_VALUES_MAX * 10, JSON_DEPTH_MAX * 2};
+	const struct json_limits limits = {
+		.bytes = BUF_TEXT_MAX, .values = JSON_VALUES_MAX * 10, .depth = JSON_DEPTH_MAX * 2};
 	auto_buf struct buf json = BUF_INIT(OUTPUT_MAX), out = BUF_INIT(OUTPUT_MAX);
 	auto_json struct json_doc doc = {0};
 

@@ -11,7 +11,8 @@
 
 enum { URLS_MAX = 100 };
 
-static const struct json_limits limits = {MANIFEST_MAX, JSON_VALUES_MAX, MANIFEST_DEPTH_MAX};
+static const struct json_limits limits = {
+	.bytes = MANIFEST_MAX, .values = JSON_VALUES_MAX, .depth = MANIFEST_DEPTH_MAX};
 
 static const struct {
 	const char *media_type;

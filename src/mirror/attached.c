@@ -15,7 +15,8 @@ enum {
 	FALLBACK_HEX_MAX = 64, // of the digest in a fallback tag
 };
 
-static const struct json_limits limits = {MANIFEST_MAX, JSON_VALUES_MAX, MANIFEST_DEPTH_MAX};
+static const struct json_limits limits = {
+	.bytes = MANIFEST_MAX, .values = JSON_VALUES_MAX, .depth = MANIFEST_DEPTH_MAX};
 
 // The tags of a source, asked for once.
 struct tag_list {

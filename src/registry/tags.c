@@ -82,7 +82,8 @@ struct tag_list {
 static int add_page(struct tag_list *l, struct str body, struct err *e)
 {
 	auto_json struct json_doc doc = {0};
-	struct json_limits limits = {TAGS_PAGE_MAX, TAGS_MAX + 16, JSON_DEPTH_MAX};
+	struct json_limits limits = {
+		.bytes = TAGS_PAGE_MAX, .values = TAGS_MAX + 16, .depth = JSON_DEPTH_MAX};
 
 	if (json_parse(&doc, body, limits, 0, e) < 0)
 		return -1;

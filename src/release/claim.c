@@ -92,7 +92,8 @@ static int read_claim(struct claim *ret, const struct json *root, struct err *e)
 
 int claim_parse(struct claim *ret, struct str bytes, struct err *e)
 {
-	struct json_limits limits = {CLAIM_MAX, CLAIM_VALUES, CLAIM_DEPTH};
+	struct json_limits limits = {
+		.bytes = CLAIM_MAX, .values = CLAIM_VALUES, .depth = CLAIM_DEPTH};
 	auto_json struct json_doc doc = {0};
 	struct claim c = {0};
 

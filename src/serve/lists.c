@@ -285,7 +285,8 @@ enum exchange_next list_catalog(struct call *c)
 
 // ---- referrers
 
-static const struct json_limits manifest_limits = {MANIFEST_MAX, JSON_VALUES_MAX, JSON_DEPTH_MAX};
+static const struct json_limits manifest_limits = {
+	.bytes = MANIFEST_MAX, .values = JSON_VALUES_MAX, .depth = JSON_DEPTH_MAX};
 
 static const char *text_member(const struct json *object, const char *name)
 {

@@ -121,8 +121,8 @@ static int check_digest(struct call *c, struct digest *ret)
 // An artifact of a kind that is not known here: an object with a type of its own, no more.
 static int parse_opaque(struct call *c)
 {
-	static const struct json_limits limits = {MANIFEST_MAX, JSON_VALUES_MAX,
-						  MANIFEST_DEPTH_MAX};
+	static const struct json_limits limits = {
+		.bytes = MANIFEST_MAX, .values = JSON_VALUES_MAX, .depth = MANIFEST_DEPTH_MAX};
 	auto_json struct json_doc doc = {NULL};
 	const char *type;
 	struct err e;
