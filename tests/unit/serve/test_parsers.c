@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our reading of requests beside that of http_parser and llhttp: the same where all accept, and
 // never one of two readings where they differ.
+#include <stdio.h>
+
+#ifdef HAVE_PEERS
+
 #include "exact.h"
 #include "peers.h"
 #include "serve/chunked.h"
@@ -8,13 +12,9 @@
 #include "tap.h"
 #include "util/cleanup.h"
 
-#include <stdio.h>
-
 #define HOST "Host: r.io\r\n"
 #define PUT  "PUT /x HTTP/1.1\r\n" HOST
 #define TE   "Transfer-Encoding: chunked\r\n"
-
-#ifdef HAVE_PEERS
 
 static void refused(struct reading *ret, const struct err *e)
 {
