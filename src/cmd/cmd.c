@@ -30,10 +30,16 @@ static const struct cmd cmd_adm_release = {
 					    &cmd_adm_release_mirror, NULL},
 };
 
+static const struct cmd cmd_adm_samples = {
+	.name = "samples",
+	.summary = "Mirror the sample image streams of OpenShift",
+	.subs = (const struct cmd *const[]){&cmd_adm_samples_mirror, NULL},
+};
+
 static const struct cmd cmd_adm = {
 	.name = "adm",
 	.summary = "Prepare a disconnected installation",
-	.subs = (const struct cmd *const[]){&cmd_adm_release, NULL},
+	.subs = (const struct cmd *const[]){&cmd_adm_release, &cmd_adm_samples, NULL},
 };
 
 static const struct cmd cmd_registry = {
