@@ -5,7 +5,7 @@
 build_packages=(
 	gcc libc6-dev meson ninja-build pkg-config
 	libcurl4-openssl-dev libssl-dev libjansson-dev libarchive-dev
-	libevent-dev libcrypt-dev librnp-dev libyaml-dev
+	libevent-dev libcrypt-dev librnp-dev libyaml-dev libsqlite3-dev
 )
 
 # What the quickstart makes its sample release with.

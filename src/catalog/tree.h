@@ -12,10 +12,10 @@
 #include "catalog/index.h"
 #include "util/cancel.h"
 
-#define TREE_WALKS_MAX 32                 // readings of the layers for the sake of links
-#define TREE_LINKS_MAX ((size_t)10000)    // links among the files
-#define TREE_DEPTH_MAX 128                // folders in a path that matters
-#define TREE_NAMES_MAX ((size_t)64 << 20) // bytes of such paths, each folder counted again
+#define TREE_WALKS_MAX 32                  // readings of the layers for the sake of links
+#define TREE_LINKS_MAX ((size_t)10000)     // links among the files
+#define TREE_DEPTH_MAX 128                 // folders in a path that matters
+#define TREE_NAMES_MAX ((size_t)256 << 20) // bytes of such paths, each folder counted again
 
 // PATH is below the catalog's folder ("alpha/catalog.yaml"). What is said last about a PATH counts:
 // a layer may have it twice, and a link may have been replaced. Nothing is verified until
