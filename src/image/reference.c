@@ -394,6 +394,22 @@ char *reference_wire_repository(const struct reference *r)
 	return xasprintf("%s%s", library ? "library/" : "", r->repository);
 }
 
+void reference_docker_defaults(struct reference *r)
+{
+	char *repository = reference_wire_repository(r);
+
+	free(r->repository);
+	r->repository = repository;
+	if (*r->registry == '\0') {
+		free(r->registry);
+		r->registry = xstrdup("docker.io");
+	}
+	if (*r->tag == '\0' && !r->has_digest) {
+		free(r->tag);
+		r->tag = xstrdup("latest");
+	}
+}
+
 const char *reference_endpoint(const struct reference *r)
 {
 	return is_docker_hub(r) ? "registry-1.docker.io" : r->registry;

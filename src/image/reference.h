@@ -41,6 +41,10 @@ char *reference_print_repository(const struct reference *r);
 // in on both sides).
 bool reference_same(const struct reference *a, const struct reference *b);
 
+// Fills in what Docker leaves out of a registry reference: the registry docker.io, the namespace
+// "library" there, the tag "latest" when there is no digest.
+void reference_docker_defaults(struct reference *r);
+
 // Repository path of a file reference below v2/: the registry part stays in front when it is a
 // host ("quay.io/org/img"). Caller frees.
 char *reference_file_path(const struct reference *r);
