@@ -296,7 +296,10 @@ static int make_way(struct tree *t, const char *path, enum layer_entry_type type
 {
 	struct map_entry *at = map_find(&t->seen, str_of(path));
 
-	if (at && !(at->num == SEEN_FOLDER && type == LAYER_DIR) && forget(t, path, e) < 0)
+	bool is_same = at && ((at->num == SEEN_FOLDER && type == LAYER_DIR) ||
+			      (at->num == SEEN_FILE && type == LAYER_FILE));
+
+	if (at && !is_same && forget(t, path, e) < 0)
 		return -1;
 	for (const char *p = path; (p = strchr(p, '/')); p++) {
 		auto_free char *parent = xstrndup(path, (size_t)(p - path));
@@ -335,6 +338,8 @@ static int on_file(struct tree *t, const char *path, size_t layer, struct layer 
 		t->found_exact = is_file || is_link;
 	if (is_file)
 		return add_file(t, path, l, entry, e);
+	if (is_link && t->visitor->skip_links)
+		return 0;
 	if (is_link)
 		return add_link(t, path, layer, entry, e);
 	return entry->type == LAYER_DIR ? 0 : tell_broken(t, path, e, "is no regular file");

@@ -31,6 +31,7 @@ struct tree_visitor {
 	// WHY names it. It is an error only where PATH is wanted. NULL: the walk ends with WHY.
 	int (*broken)(void *arg, const char *path, const struct err *why, struct err *e);
 	void *arg;
+	bool skip_links; // links are no files: for whole images, which are full of them
 };
 
 // PATH is the label's or that of --path: "/configs/" (a folder, all of it), "/" (the whole image),
