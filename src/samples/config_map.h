@@ -28,8 +28,7 @@ struct config_map {
 	struct config_map_tag *v; // by stream, then tag, bytewise; each once
 	size_t n;
 	const char *version; // of the operator; "" when the map does not tell
-	// Streams that were left out on purpose when media were filled, sorted. What media have of
-	// them counts, what they lack is no gap. None in the maps of a cluster.
+	// Streams that were left out when media were filled, sorted; none in the maps of a cluster.
 	struct strlist excluded;
 	struct arena arena;
 };

@@ -19,7 +19,7 @@ struct job {
 	const struct samples_mirror_request *req;
 	struct samples_mirror_result *to;
 	struct samples_place from, dest;
-	struct config_map map;
+	struct config_map map, before; // before: what the media that are written have
 	struct samples_plan plan;
 	struct mappings mappings;
 	size_t *image_of; // of each mapping: plan.images
@@ -31,6 +31,7 @@ static void job_release(struct job *j)
 	samples_place_release(&j->dest);
 	samples_plan_release(&j->plan);
 	config_map_release(&j->map);
+	config_map_release(&j->before);
 	mappings_release(&j->mappings);
 	free(j->image_of);
 }
@@ -101,13 +102,9 @@ static char *media_path(const char *dir, const struct samples_place *place)
 	return xasprintf("%s/" MEDIA_FOLDER "/%s/" MEDIA_FILE, dir, place->text);
 }
 
-static int read_map(struct job *j, struct err *e)
+static int read_media_map(struct job *j, struct err *e)
 {
-	const struct samples_mirror_request *req = j->req;
-
-	if (given(req->file))
-		return config_map_read_file(&j->map, req->file, req->stdin_fd, e);
-	auto_free char *path = media_path(req->from_dir, &j->from);
+	auto_free char *path = media_path(j->req->from_dir, &j->from);
 
 	if (config_map_read_media(&j->map, path, e) == 0)
 		return 0;
@@ -115,8 +112,37 @@ static int read_map(struct job *j, struct err *e)
 		       ? err_hint(e,
 				  "hint: %s adm samples mirror leaves the config map there when it "
 				  "fills media; is --from-dir right?",
-				  req->self)
+				  j->req->self)
 		       : -1;
+}
+
+static int read_maps(struct job *j, struct err *e)
+{
+	const struct samples_mirror_request *req = j->req;
+
+	if ((given(req->file) ? config_map_read_file(&j->map, req->file, req->stdin_fd, e)
+			      : read_media_map(j, e)) < 0)
+		return -1;
+	if (!j->dest.media)
+		return 0;
+	auto_free char *path = media_path(req->dir, &j->dest);
+
+	return config_map_read_media(&j->before, path, e) < 0 && e->kind != ERR_NOT_FOUND ? -1 : 0;
+}
+
+// A platform of a list has another digest than the list.
+static int check_filter(const struct job *j, struct err *e)
+{
+	for (size_t i = 0; j->req->mirror.filter_by_os && i < j->plan.nimages; i++) {
+		auto_free char *src = reference_print(&j->plan.images[i].src);
+
+		if (j->plan.images[i].src.has_digest)
+			return err_set(e, ERR_USAGE,
+				       "--filter-by-os cannot be used with %s: by that digest the "
+				       "operator would not find what is left of it",
+				       src);
+	}
+	return 0;
 }
 
 static int make_plan(struct job *j, struct err *e)
@@ -128,7 +154,9 @@ static int make_plan(struct job *j, struct err *e)
 		return -1;
 	for (size_t i = 0; i < unused.n; i++)
 		say(j, "warning: no image stream is called '%s'", unused.v[i]);
-	return samples_plan_fill(&j->plan, j->req->from ? &j->from : NULL, &j->dest, e);
+	if (samples_plan_fill(&j->plan, j->req->from ? &j->from : NULL, &j->dest, e) < 0)
+		return -1;
+	return check_filter(j, e);
 }
 
 // --- images that want the same name ---
@@ -256,6 +284,29 @@ static int write_config(const struct job *j, struct err *e)
 	return 0;
 }
 
+// An earlier run may have brought what this one leaves out.
+static bool brought_before(const struct job *j, const char *stream)
+{
+	if (strcmp(j->before.version, j->map.version) != 0 ||
+	    strlist_has(&j->before.excluded, stream))
+		return false;
+	for (size_t i = 0; i < j->before.n; i++)
+		if (strcmp(j->before.v[i].stream, stream) == 0)
+			return true;
+	return false;
+}
+
+static void note_excluded(struct job *j)
+{
+	strlist_release(&j->map.excluded);
+	for (size_t i = 0; i < j->plan.nstreams; i++) {
+		const struct samples_stream *s = &j->plan.streams[i];
+
+		if (!s->chosen && !brought_before(j, s->name))
+			strlist_add(&j->map.excluded, s->name);
+	}
+}
+
 // The whole map, whatever was chosen: the far side has to skip what it does not have.
 static int write_media(struct job *j, struct err *e)
 {
@@ -263,11 +314,7 @@ static int write_media(struct job *j, struct err *e)
 	auto_free char *path = media_path(j->req->dir, &j->dest);
 	auto_free char *dir = xstrndup(path, strlen(path) - strlen("/" MEDIA_FILE));
 
-	for (size_t i = 0; i < j->plan.nstreams; i++)
-		if (!j->plan.streams[i].chosen &&
-		    !strlist_has(&j->map.excluded, j->plan.streams[i].name))
-			strlist_add(&j->map.excluded, j->plan.streams[i].name);
-	strlist_sort(&j->map.excluded);
+	note_excluded(j);
 	config_map_print(&text, &j->map);
 	if (fs_mkdirs(dir, 0755, e) < 0 || fs_write_file(path, buf_str(&text), 0644, e) < 0)
 		return -1;
@@ -298,11 +345,6 @@ static void note_states(struct job *j)
 {
 	for (size_t i = 0; i < j->to->mirror.nitems; i++)
 		j->plan.images[j->image_of[i]].state = state_of(j->to->mirror.items[i].outcome);
-}
-
-static bool may_lack(const struct job *j, const struct samples_stream *s)
-{
-	return j->req->skip_missing || strlist_has(&j->map.excluded, s->name);
 }
 
 // What of a run is not there.
@@ -341,7 +383,7 @@ static struct gaps find_gaps(const struct job *j)
 		ret.chosen_tags += s->n;
 		ret.streams += there < s->n;
 		ret.tags += s->n - there;
-		ret.unwanted |= failed > 0 || (there < s->n && !may_lack(j, s));
+		ret.unwanted |= failed > 0 || (there < s->n && !j->req->skip_missing);
 	}
 	return ret;
 }
@@ -395,7 +437,7 @@ static int copy(struct job *j, struct err *e)
 {
 	struct mirror_options opt = j->req->mirror;
 
-	opt.keep_manifest_list = true;
+	opt.keep_manifest_list = !opt.filter_by_os;
 	opt.skip_missing = true;
 	say(j, "info: Mirroring %zu images to %s ...", j->mappings.n, j->req->to);
 	if (j->mappings.n == 0)
@@ -410,8 +452,8 @@ static int run(struct job *j, struct err *e)
 {
 	struct err why;
 
-	if (check(j->req, &j->from, &j->dest, e) < 0 || read_map(j, e) < 0 || make_plan(j, e) < 0 ||
-	    settle(j, e) < 0)
+	if (check(j->req, &j->from, &j->dest, e) < 0 || read_maps(j, e) < 0 ||
+	    make_plan(j, e) < 0 || settle(j, e) < 0)
 		return -1;
 	add_mappings(j);
 	if (write_mapping(j, e) < 0)
@@ -430,7 +472,7 @@ static int run(struct job *j, struct err *e)
 int samples_mirror(struct places *places, const struct samples_mirror_request *req,
 		   struct samples_mirror_result *ret, struct err *e)
 {
-	struct job j = {.places = places, .req = req, .to = ret};
+	struct job j = {.places = places, .req = req, .to = ret, .before.version = ""};
 
 	*ret = (struct samples_mirror_result){.text = BUF_INIT(BUF_TEXT_MAX)};
 	int r = run(&j, e);

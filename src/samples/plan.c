@@ -126,7 +126,7 @@ int samples_plan_init(struct samples_plan *ret, const struct config_map *map,
 
 	find_streams(&p);
 	for (size_t i = 0; i < p.nstreams; i++)
-		p.streams[i].chosen = all;
+		p.streams[i].chosen = all && !strlist_has(&map->excluded, p.streams[i].name);
 	for (size_t i = 0; !all && i < choice->include->n; i++)
 		choose(&p, choice->include->v[i], true, choice->ret_unused);
 	for (size_t i = 0; choice->exclude && i < choice->exclude->n; i++)
