@@ -9,6 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from e2e import *
+from sigstore import Node, Signer, tag_of
 import corpus
 
 VERSION = "4.21.1"
@@ -51,17 +52,17 @@ class Release:
         if fallback:
             self.storage.index(repo, [f + (None,) for f in found], "sha256-" + digest[7:])
 
-    def mirror(self, *arguments, run=succeeds):
-        return run("adm", "release", "mirror", "--insecure", "--from=" + self.reference, *arguments)
-
-
-def tag_of(digest, kind):
-    return "sha256-%s.%s" % (digest[7:], kind)
+    def mirror(self, *arguments, run=succeeds, **options):
+        return run("adm", "release", "mirror", "--insecure", "--from=" + self.reference, *arguments, **options)
 
 
 def tags(registry, repo):
     status, body, _ = registry.get("/v2/%s/tags/list" % repo)
     return set(json.loads(body).get("tags") or []) if status == 200 else set()
+
+
+def digest_of(registry, repo, tag):
+    return "sha256:" + hashlib.sha256(registry.manifest(repo, tag)[0]).hexdigest()
 
 
 def referrers(registry, repo, digest):
@@ -100,7 +101,7 @@ def the_signature_of_the_release_image_goes_along():
         r = release.mirror(to)
         check_equal(attached_tags(destination), expected(release, ["sig"], False), "by default its signature")
         check_equal(r.out, plain, "stdout knows nothing of it")
-        name = tag_of(release.digest, "sig")
+        name = tag_of(release.digest)
         check("/ocp4:" + name in r.err and "info: Attached sha256:" in r.err, "stderr does", r.err)
         check_equal(destination.manifest("ocp4", name)[0], release.registry.manifest(corpus.REL, name)[0], "the same bytes")
         destination.mark()
@@ -110,6 +111,126 @@ def the_signature_of_the_release_image_goes_along():
         r = release.mirror(to, "--include-signatures")
         check_equal(attached_tags(destination), expected(release, ["sig", "att", "sbom"], True), "all of every image")
         check_equal(r.out, plain, "stdout knows nothing of these either")
+
+
+PUBLISHED = "quay.io/openshift-release-dev"  # where the signatures say that the images are
+
+
+@test
+def every_tenth_image_is_signed_and_a_node_that_insists_takes_what_was_signed():
+    source, signer = Registry("source"), Signer("cosign")
+    storage = corpus.write("release", "source", source.host, scale=0.001)
+    with open("source/plan") as f:
+        images = [line.split()[1:3] for line in f if line.startswith("manifest ")]
+    signed = [(repo, digest) for n, (repo, digest) in enumerate(images) if n % 10 == 0 or repo == corpus.REL]
+    release, = [digest for repo, digest in images if repo == corpus.REL]
+    want = {tag_of(d): signer.sign(storage, repo, d, PUBLISHED + repo[repo.index("/"):]) for repo, d in signed}
+    check_equal((len(images), len(want)), (191, 20), "images, signatures")
+    mirror = ["adm", "release", "mirror", "--insecure", "--from=%s/%s:4.18.1-x86_64" % (source.host, corpus.REL)]
+    direct, far, least = Registry("direct"), FerryRegistry("far"), Registry("least")
+    succeeds(*mirror, "--to=%s/ocp4" % direct.host, "--include-signatures")
+    succeeds(*mirror, "--to=%s/ocp4" % least.host)
+    succeeds(*mirror, "--to-dir=media", "--include-signatures")
+    stop(source.process)
+    succeeds("image", "mirror", "--insecure", "--from-dir=media", "file://openshift/release:4.18.1*", far.host + "/ocp4")
+    for registry in (direct, far):
+        got = {t: digest_of(registry, "ocp4", t) for t in attached_tags(registry)}
+        check_equal(got, want, "the signatures have their digests")
+    check_equal(attached_tags(least), {tag_of(release)}, "by default it is the release's")
+    unsigned = "%s/ocp-v4.0-art-dev@%s" % (PUBLISHED, images[1][1])
+    for registry in (direct, far):
+        node = Node("node-%d" % registry.port, signer, registry.host + "/ocp4", PUBLISHED + "/ocp-release",
+                    PUBLISHED + "/ocp-v4.0-art-dev")
+        for repo, digest in signed:
+            name = PUBLISHED + repo[repo.index("/"):]
+            check_equal(node.signed("%s@%s" % (name, digest)), {(name, digest)}, "skopeo finds the signature")
+        check(node.pull("%s/ocp-release@%s" % (PUBLISHED, release)) is not False, "a node takes the release")
+        check(node.pull(unsigned) is False, "and refuses what nobody signed")
+        stranger = Node("stranger-%d" % registry.port, Signer("other"), registry.host + "/ocp4", PUBLISHED + "/ocp-release")
+        check_equal(stranger.signed("%s/ocp-release@%s" % (PUBLISHED, release)), set(), "another key has signed nothing")
+
+
+@test
+def a_list_is_signed_with_its_entries():
+    source, signer = Registry("source"), Signer("cosign")
+    storage = corpus.Storage("source")
+    children = [storage.image("org/app", [storage.layer([("a", a.encode(), 0o644)])], arch=a, types=corpus.OCI) + (a,) for a in ("amd64", "arm64")]
+    index = storage.index("org/app", children, "v1")[0]
+    want = {tag_of(d): signer.sign(storage, "org/app", d, "quay.io/org/app") for d in [index] + [c[0] for c in children]}
+    direct, far = Registry("direct"), Registry("far")
+    image = "%s/org/app@%s" % (source.host, index)
+    succeeds("image", "mirror", "--insecure", "--keep-manifest-list", "--include-signatures", image, direct.host + "/mirror:v1")
+    direct.mark()
+    r = succeeds("image", "mirror", "--insecure", "--keep-manifest-list", "--include-signatures", image, direct.host + "/mirror:v1")
+    check(direct.requests()["PUT"] == 0 and "Attached" not in r.err, "then nothing is sent", r.err)
+    succeeds("image", "mirror", "--insecure", "--keep-manifest-list", "--include-signatures", image, "file://app:v1")
+    succeeds("image", "mirror", "--insecure", "file://app:v1", far.host + "/mirror:v1")
+    for registry in (direct, far):
+        check_equal(attached_tags(registry, "mirror"), set(want), "signatures")
+        node = Node("node-%d" % registry.port, signer, registry.host + "/mirror", "quay.io/org/app")
+        check_equal(node.signed("quay.io/org/app@" + index), {("quay.io/org/app", d) for d in [index] + [c[0] for c in children]},
+                    "skopeo finds those of the list and of its entries")
+        check(node.pull("quay.io/org/app@" + index) is not False, "a node takes all of them")
+
+
+@test
+def a_dry_run_says_what_there_is_to_attach():
+    release, destination = Release(referrers=True), Registry("destination")
+    r = release.mirror("--to=%s/ocp4" % destination.host, "--dry-run")
+    planned = "info: To be attached: "
+    found = {line[len(planned):] for line in r.err.splitlines() if line.startswith(planned)}
+    want = {digest_of(release.registry, corpus.REL, tag_of(release.digest)) + " %s/ocp4:%s" % (
+        destination.host, tag_of(release.digest))} | {
+            "%s %s/ocp4" % (d, destination.host) for d in release.referrers[release.digest]}
+    check_equal(found, want, "of the release image")
+    check_equal(destination.lines(), [], "the destination is not asked")
+    r = release.mirror("--to-dir=media", "--dry-run", "--include-signatures")
+    check_equal(r.err.count("info: To be attached: "), 3 * (3 + 2), "of every image")
+    check(not os.path.exists("media"), "nothing is written")
+    r = release.mirror("--to-dir=media", "--dry-run", "--no-signatures")
+    check("To be attached" not in r.err, "or not", r.err)
+
+
+@test
+def a_folder_that_has_them_is_left_alone_and_mended():
+    release = Release(referrers=True)
+    release.mirror("--to-dir=media", "--include-signatures")
+    before = {path: os.stat(os.path.join("media", path)).st_ino for path in media("media")}
+    release.registry.mark()
+    r = release.mirror("--to-dir=media", "--include-signatures")
+    check("Attached" not in r.err, "nothing is attached again", r.err)
+    blobs = [p for m, p, _ in release.registry.lines() if "/blobs/" in p]
+    release.registry.mark()
+    release.mirror("--to-dir=media", "--no-signatures")
+    check_equal(blobs, [p for m, p, _ in release.registry.lines() if "/blobs/" in p], "blobs: only the payload")
+    check_equal({path: os.stat(os.path.join("media", path)).st_ino for path in media("media")}, before, "the same files")
+    name = tag_of(release.digest)
+    layer = json.loads(release.registry.manifest(corpus.REL, name)[0])["layers"][0]["digest"]
+    damaged = [os.path.join(where, f) for where, _, files in os.walk("media") for f in files if f.endswith(layer)]
+    for path in damaged:
+        if not os.path.islink(path):
+            with open(path, "r+b") as f:
+                f.write(b"x")
+    r = release.mirror("--to-dir=media", "--include-signatures")
+    check_equal((r.err.count("info: Attached "), bad_files("media")), (1, []), "what is damaged is fetched again")
+
+
+TSAN = os.environ.get("FERRY_TSAN") or os.path.join(TOP, "build-tsan/ferry")
+
+
+@test
+def its_threads_do_not_race():
+    if not os.path.exists(TSAN):
+        raise Skip("there is no build with the thread sanitizer")
+    release, far = Release(ferry=True, referrers=True), Registry("far")
+    for to in (["--to=%s/ocp4" % far.host], ["--to-dir=media"], ["--to-dir=media"], ["--to-dir=media", "--dry-run"]):
+        r = release.mirror(*to, "--include-signatures", binary=TSAN)
+        check("ThreadSanitizer" not in r.err, " ".join(to), r.err)
+    r = succeeds("image", "mirror", "--insecure", "--from-dir=media", "file://openshift/release:%s*" % TAG,
+                 far.host + "/again", binary=TSAN)
+    check("ThreadSanitizer" not in r.err, "from media", r.err)
+    r = succeeds("verify", "--dir=media", binary=TSAN)
+    check("ThreadSanitizer" not in r.err, "verify", r.err)
 
 
 @test
@@ -215,7 +336,7 @@ def image_mirror_takes_them_along_when_asked():
 @test
 def what_fails_is_a_warning():
     release, destination = Release(), Registry("destination")
-    name = tag_of(release.digest, "sig")
+    name = tag_of(release.digest)
     body = json.loads(release.registry.manifest(corpus.REL, name)[0])
     os.unlink(release.storage.blob_path(body["layers"][0]["digest"]))
     r = release.mirror("--to=%s/ocp4" % destination.host)

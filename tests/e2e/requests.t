@@ -80,12 +80,18 @@ def folders_take_the_fast_path_both_ways():
 
 
 def signatures_cost_little(source, storage, destination):
+    """Every tenth image is signed, every twentieth is referred to as well."""
     with open("source/plan") as f:
         images = [line.split()[1:3] for line in f if line.startswith("manifest ")]
     for number, (repo, digest) in enumerate(images):
         if number % 10 == 0 or repo == corpus.REL:
             layer = storage.layer([("signature", digest.encode(), 0o644)])
             storage.image(repo, [layer], "sha256-%s.sig" % digest[7:], types=corpus.OCI)
+        if number % 20 == 0 or repo == corpus.REL:
+            referrer = storage.image(repo, [layer], types=corpus.OCI, artifactType="application/x-test", subject={
+                "mediaType": corpus.DOCKER["manifest"], "digest": digest, "size": 1})
+            if not isinstance(storage, corpus.Tree):  # which lists them by itself
+                storage.index(repo, [referrer + (None,)], "sha256-" + digest[7:])
     command = ["adm", "release", "mirror", "--insecure", "--from=%s/%s:4.18.1-x86_64" % (source.host, corpus.REL),
                "--to=%s/ocp4/openshift4" % destination.host]
     for flags, most in (([], NOTHING_TO_DO), (["--include-signatures"], WITH_SIGNATURES)):
