@@ -23,6 +23,12 @@ static const struct cmd cmd_image = {
 					    &cmd_image_serve, NULL},
 };
 
+static const struct cmd cmd_adm_catalog = {
+	.name = "catalog",
+	.summary = "Mirror operator catalogs",
+	.subs = (const struct cmd *const[]){&cmd_adm_catalog_mirror, NULL},
+};
+
 static const struct cmd cmd_adm_release = {
 	.name = "release",
 	.summary = "Mirror, inspect and extract OpenShift releases",
@@ -39,7 +45,7 @@ static const struct cmd cmd_adm_samples = {
 static const struct cmd cmd_adm = {
 	.name = "adm",
 	.summary = "Prepare a disconnected installation",
-	.subs = (const struct cmd *const[]){&cmd_adm_release, &cmd_adm_samples, NULL},
+	.subs = (const struct cmd *const[]){&cmd_adm_catalog, &cmd_adm_release, &cmd_adm_samples, NULL},
 };
 
 static const struct cmd cmd_registry = {

@@ -68,7 +68,7 @@ extern const struct cmd cmd_root;
 extern const struct cmd cmd_adm_release_extract, cmd_image_extract;
 extern const struct cmd cmd_image_mirror, cmd_adm_release_mirror, cmd_store_copy, cmd_version;
 extern const struct cmd cmd_adm_release_info, cmd_image_info, cmd_image_serve, cmd_registry_serve;
-extern const struct cmd cmd_adm_samples_mirror, cmd_verify;
+extern const struct cmd cmd_adm_catalog_mirror, cmd_adm_samples_mirror, cmd_verify;
 
 // The whole program behind main(): returns the exit status (0 complete, 1 failed, 3 incomplete, 130
 // interrupted).

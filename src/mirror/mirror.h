@@ -85,6 +85,9 @@ struct mirror_result {
 };
 #define auto_mirror_result __attribute__((cleanup(mirror_result_release)))
 void mirror_result_release(struct mirror_result *r);
+// What FROM says goes to the end of what TO says; FROM is released. For runs that follow each
+// other.
+void mirror_result_add(struct mirror_result *to, struct mirror_result *from);
 
 // Expands, plans, copies, syncs. *ret is filled also on failure (what was done has its lines).
 // VISIT (may be NULL) sees the plan of a dry run.

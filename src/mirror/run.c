@@ -57,6 +57,67 @@ void mirror_result_release(struct mirror_result *r)
 	*r = (struct mirror_result){0};
 }
 
+static void add_origin(struct mirror_result *r, const char *origin, const char *mirror)
+{
+	for (size_t i = r->norigins; i-- > 0;)
+		if (strcmp(r->origins[i].origin, origin) == 0 &&
+		    strcmp(r->origins[i].mirror, mirror) == 0)
+			return;
+	vec_reserve(r->origins, r->norigins, r->origins_cap);
+	r->origins[r->norigins++] = (struct mirror_origin){xstrdup(origin), xstrdup(mirror)};
+}
+
+static int compare_origins(const void *a, const void *b)
+{
+	const struct mirror_origin *x = a, *y = b;
+	int c = strcmp(x->origin, y->origin);
+
+	return c ? c : strcmp(x->mirror, y->mirror);
+}
+
+static void add_list(struct strlist *to, struct strlist *from)
+{
+	for (size_t i = 0; i < from->n; i++)
+		strlist_take(to, steal(&from->v[i]));
+	from->n = 0;
+	strlist_sort(to);
+	strlist_unique(to);
+}
+
+static void add_stats(struct transfer_stats *to, const struct transfer_stats *from)
+{
+	to->images += from->images;
+	to->images_done += from->images_done;
+	to->blobs += from->blobs;
+	to->blobs_done += from->blobs_done;
+	to->blobs_shared += from->blobs_shared;
+	to->bytes += from->bytes;
+	to->bytes_done += from->bytes_done;
+	to->bytes_shared += from->bytes_shared;
+	to->bytes_moved += from->bytes_moved;
+	to->mounted += from->mounted;
+	to->present += from->present;
+	to->failed += from->failed;
+	to->missing += from->missing;
+}
+
+void mirror_result_add(struct mirror_result *to, struct mirror_result *from)
+{
+	to->items = xreallocarray(to->items, to->nitems + from->nitems + 1, sizeof(*to->items));
+	for (size_t i = 0; i < from->nitems; i++)
+		to->items[to->nitems++] = from->items[i];
+	from->nitems = 0; // what they own has moved
+	add_list(&to->lines, &from->lines);
+	add_list(&to->missing, &from->missing);
+	add_list(&to->undone, &from->undone);
+	add_stats(&to->stats, &from->stats);
+	for (size_t i = 0; i < from->norigins; i++)
+		add_origin(to, from->origins[i].origin, from->origins[i].mirror);
+	if (to->norigins > 0)
+		qsort(to->origins, to->norigins, sizeof(*to->origins), compare_origins);
+	mirror_result_release(from);
+}
+
 // --- free space ---
 
 // What a store still has to take in.
@@ -281,24 +342,6 @@ static void note_undone(const struct planner *p, struct mirror_result *r)
 }
 
 // --- origins ---
-
-static void add_origin(struct mirror_result *r, const char *origin, const char *mirror)
-{
-	for (size_t i = r->norigins; i-- > 0;)
-		if (strcmp(r->origins[i].origin, origin) == 0 &&
-		    strcmp(r->origins[i].mirror, mirror) == 0)
-			return;
-	vec_reserve(r->origins, r->norigins, r->origins_cap);
-	r->origins[r->norigins++] = (struct mirror_origin){xstrdup(origin), xstrdup(mirror)};
-}
-
-static int compare_origins(const void *a, const void *b)
-{
-	const struct mirror_origin *x = a, *y = b;
-	int c = strcmp(x->origin, y->origin);
-
-	return c ? c : strcmp(x->mirror, y->mirror);
-}
 
 // Where IM comes from: its registry, or what the store that holds it remembers. NULL: unknown.
 static int find_origin(const struct plan_image *im, char **ret, struct err *e)
