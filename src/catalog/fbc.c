@@ -33,14 +33,14 @@ static int match_member(void *arg, const struct json *member, struct err *e)
 	return 0;
 }
 
-// FOUND has a place for each of the names: absent, or the last member that is called so.
-static int find_members(const struct json *object, const char *const *names, struct json *found,
+// FOUND has a place for each name that is WANTED: absent, or the last member that is called so.
+static int find_members(const struct json *object, const char *const *wanted, struct json *found,
 			size_t n, struct err *e)
 {
-	struct members m = {names, found, n};
+	struct members m = {wanted, found, n};
 
 	for (size_t i = 0; i < n; i++)
-		found[i] = (struct json){.up = object, .name = names[i]};
+		found[i] = (struct json){.up = object, .name = wanted[i]};
 	if (json_need_object(object, e) < 0)
 		return -1;
 	return json_members(object, match_member, &m, e);
@@ -68,14 +68,15 @@ static int add_image(struct fbc_document *d, const struct json *at, struct err *
 
 static int add_related(struct fbc_document *d, const struct json *list, size_t n, struct err *e)
 {
-	static const char *const names[] = {"image"};
+	static const char *const image_only[] = {"image"};
 
 	for (size_t i = 0; i < n; i++) {
 		struct json item = json_item(list, i), image;
 
 		if (!json_present(&item))
 			continue;
-		if (find_members(&item, names, &image, 1, e) < 0 || add_image(d, &image, e) < 0)
+		if (find_members(&item, image_only, &image, 1, e) < 0 ||
+		    add_image(d, &image, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -94,13 +95,16 @@ static int read_names(struct fbc_document *d, const struct json *package, const 
 	return read_text(package, &d->package, e) < 0 ? -1 : read_text(name, &d->name, e);
 }
 
+enum { SCHEMA, PACKAGE, NAME, IMAGE, RELATED, MEMBERS };
+
+// Of a document; the rest of it, most of its bytes, is only checked to be JSON.
+static const char *const names[MEMBERS] = {
+	[SCHEMA] = "schema", [PACKAGE] = "package",       [NAME] = "name",
+	[IMAGE] = "image",   [RELATED] = "relatedImages",
+};
+
 static int read_value(void *arg, const struct json *root, struct err *e)
 {
-	enum { SCHEMA, PACKAGE, NAME, IMAGE, RELATED, MEMBERS };
-	static const char *const names[MEMBERS] = {
-		[SCHEMA] = "schema", [PACKAGE] = "package",       [NAME] = "name",
-		[IMAGE] = "image",   [RELATED] = "relatedImages",
-	};
 	const struct reading *r = arg;
 	struct json found[MEMBERS];
 	struct fbc_document d = {0};
@@ -124,7 +128,7 @@ static int read_json(const struct document *d, struct json_limits limits, struct
 {
 	auto_json struct json_doc doc = {NULL};
 
-	if (json_parse(&doc, buf_str(&d->bytes), limits, 0, e) < 0)
+	if (json_parse_members(&doc, buf_str(&d->bytes), limits, names, MEMBERS, e) < 0)
 		return -1;
 	struct json root = json_root(&doc);
 

@@ -39,8 +39,9 @@ static void print(const struct release_info *r, const struct release_info *other
 
 static void check_json(const struct release_info *r, const struct release_info *other)
 {
-	const struct json_limits limits = {(size_t)4 << 30, JSON_VALUES_MAX * 10,
-					   JSON_DEPTH_MAX * 2};
+	const struct json_limits limits = {.bytes = (size_t)4 << 30,
+					   .values = JSON_VALUES_MAX * 10,
+					   .depth = JSON_DEPTH_MAX * 2};
 	const struct release_upgrade upgrade = {1, 2, 3, 4};
 	auto_buf struct buf json = BUF_INIT((size_t)4 << 30);
 	auto_json struct json_doc doc = {0};

@@ -5,7 +5,7 @@
 #include "util/cleanup.h"
 #include "util/mem.h"
 
-static const struct json_limits small = {100, 10, 4};
+static const struct json_limits small = {.bytes = 100, .values = 10, .depth = 4};
 
 TEST(members_and_items_are_reached_and_named)
 {
