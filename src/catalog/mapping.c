@@ -457,31 +457,61 @@ static bool is_better(const struct catalog_entry *x, const struct catalog_entry 
 	return x->src.has_digest && !than->src.has_digest;
 }
 
+static char *print_place(const struct catalog_entry *x)
+{
+	auto_free char *repository = reference_print_repository(&x->dst);
+
+	return xasprintf("%s:%s", repository, x->dst.tag);
+}
+
+// A tag of one repository that has moved: who asks for the digest still gets it.
+static bool take_hash_tag(struct catalog_entry *x, const struct catalog_entry *first)
+{
+	if (!x->src.has_digest || !first->src.has_digest || *x->src.tag == '\0' ||
+	    !same_repository(&x->src, &first->src))
+		return false;
+	struct catalog_hash_tag tag = catalog_hash_tag(&x->origin);
+
+	if (strcmp(x->dst.tag, tag.s) == 0)
+		return false;
+	free(x->dst.tag);
+	x->dst.tag = xstrdup(tag.s);
+	return true;
+}
+
+static int settle_tag(struct building *b, struct map *by_place, size_t i, struct err *e)
+{
+	struct catalog_entry *x = &b->to->v[i], *first;
+	auto_free char *place = print_place(x);
+	bool new;
+	struct map_entry *at = map_put(by_place, str_of(place), &new);
+
+	if (new) {
+		at->num = i;
+		return 0;
+	}
+	first = &b->to->v[at->num];
+	if (!same_image(b, first, x)) {
+		if (take_hash_tag(x, first))
+			return settle_tag(b, by_place, i, e);
+		return collision(b, first, x, e);
+	}
+	if (is_better(x, first)) {
+		merge(x, first);
+		at->num = i;
+	} else {
+		merge(first, x);
+	}
+	return 0;
+}
+
 static int settle_tags(struct building *b, struct err *e)
 {
 	auto_map struct map by_place = {0};
 
-	for (size_t i = 0; i < b->to->n; i++) {
-		struct catalog_entry *x = &b->to->v[i], *first;
-		auto_free char *repository = reference_print_repository(&x->dst);
-		auto_free char *place = xasprintf("%s:%s", repository, x->dst.tag);
-		bool new;
-		struct map_entry *at = map_put(&by_place, str_of(place), &new);
-
-		if (new) {
-			at->num = i;
-			continue;
-		}
-		first = &b->to->v[at->num];
-		if (!same_image(b, first, x))
-			return collision(b, first, x, e);
-		if (is_better(x, first)) {
-			merge(x, first);
-			at->num = i;
-		} else {
-			merge(first, x);
-		}
-	}
+	for (size_t i = 0; i < b->to->n; i++)
+		if (settle_tag(b, &by_place, i, e) < 0)
+			return -1;
 	return 0;
 }
 

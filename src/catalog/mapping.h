@@ -59,7 +59,8 @@ int catalog_dest_parse(struct reference *ret, const char *text, struct err *e) m
 int catalog_mapping_check(const struct catalog_mapping_config *cfg, struct err *e) must_check;
 // After the check. ERR_INPUT, with both sources and the remedy, when two images with different
 // digests would have one tag, or images of two repositories, of which one digest is not known, one
-// repository and one tag.
+// repository and one tag. Of two digests under one tag of one repository the second gets the tag
+// of its hash.
 int catalog_mapping_make(const struct catalog *c, const struct catalog_mapping_config *cfg,
 			 struct catalog_mapping *ret, struct err *e) must_check;
 

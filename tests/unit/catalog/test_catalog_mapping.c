@@ -339,6 +339,18 @@ TEST(one_digest_under_one_tag_is_copied_once)
 	}
 }
 
+TEST(a_tag_that_has_moved_keeps_both_images)
+{
+	auto_free char *got = mapped("a.io/x/y:v1@" DA "\na.io/x/y:v1@" DB, &TO_PATH);
+	auto_free char *with_bare =
+		mapped("a.io/x/y:v1@" DA "\na.io/x/y:v1@" DB "\na.io/x/y@" DB, &TO_PATH);
+	const char *want = "a.io/x/y@" DA "=m.example.com/olm/x-y:v1\n"
+			   "a.io/x/y@" DB "=m.example.com/olm/x-y:61c48f91\n" INDEX_LINE;
+
+	CHECK_STR(got, want);
+	CHECK_STR(with_bare, want);
+}
+
 TEST(tags_are_asked_for_what_they_name_before_they_are_refused)
 {
 	static const char *const same[] = {"a.io/x/y:v1", DA, "b.io/x/y:v1", DA, NULL};
