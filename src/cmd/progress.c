@@ -396,8 +396,12 @@ static void event_locked(struct progress *p, const struct transfer_event *ev)
 		p->images_done++;
 		break;
 	case TRANSFER_MISSING:
-		line_locked(p, "warning: Image %s does not exist and will not be mirrored",
-			    ev->text);
+		if (ev->error)
+			line_locked(p, "warning: Image %s will not be mirrored: %s", ev->text,
+				    ev->error->text);
+		else
+			line_locked(p, "warning: Image %s does not exist and will not be mirrored",
+				    ev->text);
 		break;
 	case TRANSFER_FAILED:
 		failed_locked(p, ev->error->text);

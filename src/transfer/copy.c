@@ -350,18 +350,18 @@ static void tell_refused(struct transfer *t, struct job *job)
 {
 	auto_free char *dst = repo_print(job->dst);
 	const char *tag = job->tags ? job->tags->text : NULL;
-	auto_free char *text =
-		xasprintf("%s: not mirrored to %s%s%s: parts of it are missing, and "
-			  "the destination refused it without them: %s",
-			  job->name, dst, tag ? ":" : "", tag ? tag : "", job->error.text);
+	struct err why = job->error;
 
+	err_wrap(&why, "parts of it are missing, and %s%s%s is refused without them", dst,
+		 tag ? ":" : "", tag ? tag : "");
 	emit(t, &(struct transfer_event){.type = TRANSFER_MISSING,
 					 .src = job->src,
 					 .dst = job->dst,
 					 .digest = &job->manifest.digest,
 					 .is_manifest = true,
 					 .tag = tag,
-					 .text = text});
+					 .text = job->name,
+					 .error = &why});
 }
 
 // Puts under TAG; true when it has it now.

@@ -31,9 +31,10 @@ enum transfer_event_type {
 	TRANSFER_RETRIED,    // error says why
 	TRANSFER_IMAGE_DONE, // a manifest has its name: digest, dst, tag (or NULL): a result line
 	TRANSFER_IMAGE_PRESENT, // the same, nothing had to be sent
-	TRANSFER_MISSING,       // not there at the source, and allowed to be missing: text names it
-	TRANSFER_FAILED,        // error; equal ones are told once
-	TRANSFER_NOTICE,        // text: one line for people
+	TRANSFER_MISSING, // not there at the source, and allowed to be missing: text names it.
+			  // With an error: a part is not, and the destination refuses the rest
+	TRANSFER_FAILED,  // error; equal ones are told once
+	TRANSFER_NOTICE,  // text: one line for people
 };
 
 struct transfer_event {

@@ -69,7 +69,8 @@ static void tell(struct screen *s, enum transfer_event_type type, const char *te
 	struct err e;
 
 	err_set(&e, ERR_NET, "%s", text);
-	struct transfer_event ev = {.type = type, .text = text, .error = &e};
+	struct transfer_event ev = {
+		.type = type, .text = text, .error = type == TRANSFER_FAILED ? &e : NULL};
 
 	progress_sink(s->p)->event(progress_sink(s->p), &ev);
 }
@@ -227,6 +228,11 @@ TEST(people_read_what_is_missing_noticed_and_repeated)
 	struct err why;
 
 	tell(&s, TRANSFER_MISSING, "quay.io/a/b:c");
+	err_set(&why, ERR_INPUT, "refused");
+	struct transfer_event sparse = {
+		.type = TRANSFER_MISSING, .text = "quay.io/a/b:d", .error = &why};
+
+	progress_sink(s.p)->event(progress_sink(s.p), &sparse);
 	tell(&s, TRANSFER_NOTICE, "plain");
 	tell(&s, TRANSFER_NOTICE, "warning: beware");
 	err_set(&why, ERR_NET, "connection reset by peer");
@@ -234,6 +240,7 @@ TEST(people_read_what_is_missing_noticed_and_repeated)
 	err_set(&why, ERR_NET, "Get \"https://h/v2/\": EOF");
 	progress_retry(s.p, "GET https://h/v2/", &why, 500);
 	CHECK_STR(s.text, "warning: Image quay.io/a/b:c does not exist and will not be mirrored\n"
+			  "warning: Image quay.io/a/b:d will not be mirrored: refused\n"
 			  "info: plain\n"
 			  "warning: beware\n"
 			  "warning: GET https://h/v2/: connection reset by peer, retrying in 2s\n"

@@ -534,7 +534,7 @@ TEST(a_sparse_list_that_is_refused_is_missing_by_name_and_not_failed)
 	CHECK_INT(st.missing, 1);
 	CHECK_INT(st.failed, 0);
 	CHECK_INT(w.counts[TRANSFER_MISSING], 1);
-	CHECK(world_find(&w.events, "L: not mirrored to dst.example/x:v") >= 0);
+	CHECK(world_find(&w.events, "dst.example/x:v is refused without them") >= 0);
 }
 
 TEST(a_list_above_one_that_is_missing_is_missing_too_when_it_is_refused)
