@@ -49,8 +49,7 @@ static bool stream_valid(struct str name)
 	return true;
 }
 
-// Keys and values come from outside, and errors go to a terminal.
-static char *shown(const char *text)
+char *config_map_show(const char *text)
 {
 	struct str s = str_of(text);
 
@@ -63,7 +62,7 @@ static char *shown(const char *text)
 
 static int fail_key(const char *key, struct err *e, const char *why)
 {
-	auto_free char *quoted = shown(key);
+	auto_free char *quoted = config_map_show(key);
 
 	return err_set(e, ERR_INPUT, "data: key %s %s", quoted, why);
 }
@@ -222,7 +221,7 @@ static int read_root(struct config_map *m, const struct json *root, struct err *
 	if (ends_with(kind, "List"))
 		return read_list(m, &items, e);
 	if (*kind) {
-		auto_free char *quoted = shown(kind);
+		auto_free char *quoted = config_map_show(kind);
 
 		return err_set(e, ERR_INPUT, "it is of kind %s, not a ConfigMap", quoted);
 	}

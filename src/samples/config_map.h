@@ -16,7 +16,7 @@
 // Ceilings. A cluster keeps objects of up to 1.5 MiB; the map of a release has 250 tags.
 #define CONFIG_MAP_FILE_MAX  ((size_t)4 << 20)
 #define CONFIG_MAP_TAGS_MAX  ((size_t)20000)
-#define CONFIG_MAP_IMAGE_MAX ((size_t)1024) // bytes of a pull spec
+#define CONFIG_MAP_IMAGE_MAX ((size_t)640) // bytes of a pull spec; a valid one has 520
 
 struct config_map_tag {
 	const char *stream, *tag;
@@ -44,6 +44,8 @@ int config_map_read_file(struct config_map *ret, const char *path, int stdin_fd,
 // The same from media, which come from strangers: what is no regular file is ERR_INPUT, never
 // waited for.
 int config_map_read_media(struct config_map *ret, const char *path, struct err *e) must_check;
+// TEXT of a map in an error: quoted, and not all of it when it is long. Caller frees.
+char *config_map_show(const char *text);
 // As YAML that config_map_read takes: what media carry.
 void config_map_print(struct buf *ret, const struct config_map *m);
 

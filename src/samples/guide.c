@@ -20,7 +20,7 @@ void samples_guide_cluster(struct buf *ret, const char *registry, const char *di
 	put_key(&key, host);
 	buf_printf(
 		ret,
-		"\nThe images are in the mirror. On the cluster, in this order:\n"
+		"\nThe mirror is filled. What remains to be done on the cluster, in this order:\n"
 		"\n"
 		"1. The cluster's pull secret needs the credentials of %.*s:\n"
 		"\n"

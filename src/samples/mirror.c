@@ -341,8 +341,11 @@ static enum samples_state state_of(enum mirror_outcome outcome)
 	}
 }
 
+// What is missing is told by image stream; by image it was when it was found.
 static void note_states(struct job *j)
 {
+	strlist_release(&j->to->mirror.missing);
+	strlist_release(&j->to->mirror.undone);
 	for (size_t i = 0; i < j->to->mirror.nitems; i++)
 		j->plan.images[j->image_of[i]].state = state_of(j->to->mirror.items[i].outcome);
 }
@@ -353,18 +356,21 @@ struct gaps {
 	bool unwanted; // something that should not be missing is
 };
 
-static void tell_stream(const struct job *j, const struct samples_stream *s)
+static void print_stream(struct buf *ret, const struct job *j, const struct samples_stream *s)
 {
-	auto_buf struct buf tags = BUF_INIT(BUF_TEXT_MAX);
+	const char *before = "";
 
+	buf_printf(ret, "  %s: ", s->name);
 	for (size_t i = s->first; i < s->first + s->n; i++) {
 		enum samples_state state = j->plan.images[j->plan.image_of[i]].state;
 
-		if (state != SAMPLES_THERE)
-			buf_printf(&tags, "%s%s%s", tags.n ? ", " : "", j->map.v[i].tag,
-				   state == SAMPLES_PARTLY ? " (not all platforms)" : "");
+		if (state == SAMPLES_THERE)
+			continue;
+		buf_printf(ret, "%s%s%s", before, j->map.v[i].tag,
+			   state == SAMPLES_PARTLY ? " (not all platforms)" : "");
+		before = ", ";
 	}
-	say(j, "  %s: %s", s->name, tags.p);
+	buf_putc(ret, '\n');
 }
 
 static struct gaps find_gaps(const struct job *j)
@@ -388,18 +394,22 @@ static struct gaps find_gaps(const struct job *j)
 	return ret;
 }
 
-static void tell_gaps(const struct job *j, const struct gaps *gaps)
+static const char *there_is(const struct job *j)
+{
+	return j->dest.media ? "on the media" : "in the mirror";
+}
+
+static void print_gaps(struct buf *ret, const struct job *j, const struct gaps *gaps)
 {
 	if (gaps->tags == 0)
 		return;
-	say(j,
-	    "warning: not in the mirror: %zu of %zu tags, in %zu of %zu image streams:", gaps->tags,
-	    gaps->chosen_tags, gaps->streams, gaps->chosen_streams);
+	buf_printf(ret, "warning: not %s: %zu of %zu tags, in %zu of %zu image streams:\n",
+		   there_is(j), gaps->tags, gaps->chosen_tags, gaps->streams, gaps->chosen_streams);
 	for (size_t i = 0; i < j->plan.nstreams; i++) {
 		const struct samples_stream *s = &j->plan.streams[i];
 
 		if (s->chosen && samples_stream_count(&j->plan, s, SAMPLES_THERE) < s->n)
-			tell_stream(j, s);
+			print_stream(ret, j, s);
 	}
 }
 
@@ -419,16 +429,15 @@ static int finish(struct job *j, struct err *e)
 {
 	struct gaps gaps = find_gaps(j);
 
-	tell_gaps(j, &gaps);
 	if (gaps.tags == gaps.chosen_tags)
 		return nothing_there(j, e);
+	print_gaps(&j->to->text, j, &gaps);
 	samples_plan_skipped(&j->to->skipped, &j->plan, j->req->lenient);
 	if ((j->dest.media ? write_media(j, e) : write_config(j, e)) < 0)
 		return -1;
 	if (gaps.unwanted)
-		return err_set(e, ERR_INCOMPLETE,
-			       "%zu of %zu image stream tags are not in the mirror", gaps.tags,
-			       gaps.chosen_tags);
+		return err_set(e, ERR_INCOMPLETE, "%zu of %zu image stream tags are not %s",
+			       gaps.tags, gaps.chosen_tags, there_is(j));
 	return 0;
 }
 

@@ -33,9 +33,9 @@ struct samples_mirror_request {
 };
 
 struct samples_mirror_result {
-	struct mirror_result mirror;
-	struct strlist skipped; // the skip list, sorted
-	struct buf text;        // what comes next, for people; empty when there is nothing to do
+	struct mirror_result mirror; // but for its lists of what is missing: TEXT has it by stream
+	struct strlist skipped;      // the skip list, sorted
+	struct buf text;             // for people: what is missing, and what comes next
 };
 #define auto_samples_mirror_result __attribute__((cleanup(samples_mirror_result_release)))
 void samples_mirror_result_release(struct samples_mirror_result *r);

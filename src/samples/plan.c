@@ -9,6 +9,8 @@
 #include "util/cleanup.h"
 #include "util/map.h"
 
+enum { PARSE_ERROR_MAX = 200 };
+
 void samples_place_release(struct samples_place *p)
 {
 	free(p->text);
@@ -162,9 +164,21 @@ static void default_tag(struct reference *r)
 	r->tag = xstrdup("latest");
 }
 
+// The tag that TEXT is the image of goes in front of this in one line.
+static int parse_text(struct reference *ret, const char *text, unsigned flags, struct err *e)
+{
+	if (reference_parse(ret, text, flags, e) == 0)
+		return 0;
+	if (strlen(e->text) <= PARSE_ERROR_MAX)
+		return -1;
+	auto_free char *quoted = config_map_show(text);
+
+	return err_set(e, ERR_INPUT, "%s is not a valid image reference", quoted);
+}
+
 static int parse_spec(struct reference *ret, const char *spec, struct err *e)
 {
-	if (reference_parse(ret, spec, REF_NO_PREFIX, e) < 0)
+	if (parse_text(ret, spec, REF_NO_PREFIX, e) < 0)
 		return -1;
 	if (ret->repository[0] == '\0')
 		return err_set(e, ERR_INPUT, "\"%s\" names a registry and no image", spec);
@@ -180,7 +194,7 @@ static int parse_there(struct reference *ret, const char *spec, const struct sam
 					     : samples_rewrite(spec, place->text);
 	auto_free char *text = xasprintf("%s%s", place->media ? "file://" : "", moved);
 
-	if (reference_parse(ret, text, place->media ? 0 : REF_NO_PREFIX, e) < 0)
+	if (parse_text(ret, text, place->media ? 0 : REF_NO_PREFIX, e) < 0)
 		return -1;
 	default_tag(ret);
 	return 0;
@@ -194,9 +208,11 @@ static int parse_image(const struct filling *f, const char *spec, struct samples
 
 	if (parse_spec(&named, spec, e) < 0)
 		return -1;
-	if (parse_there(&ret->dst, spec, f->dst, e) < 0)
-		return err_wrap(e, "the operator would look for \"%s\" where no image can be",
-				spec);
+	if (parse_there(&ret->dst, spec, f->dst, e) < 0) {
+		auto_free char *quoted = config_map_show(spec);
+
+		return err_wrap(e, "the operator would look for %s where no image can be", quoted);
+	}
 	if (f->src) {
 		if (parse_there(&ret->src, spec, f->src, e) < 0)
 			return -1;
