@@ -48,6 +48,11 @@ static int compare_numbers(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static bool has_name(const struct catalog *c, uint32_t bundle)
+{
+	return c->bundles[bundle].package != CATALOG_NONE || *c->bundles[bundle].name;
+}
+
 // The bundles that need any of IMAGES.
 static void collect_bundles(struct row *row, const struct catalog *c, const uint32_t *images,
 			    size_t n)
@@ -61,7 +66,8 @@ static void collect_bundles(struct row *row, const struct catalog *c, const uint
 		const struct catalog_image *im = &c->images[images[i]];
 
 		for (size_t k = 0; k < im->nbundles; k++)
-			row->bundles[row->nbundles++] = im->bundles[k];
+			if (has_name(c, im->bundles[k]))
+				row->bundles[row->nbundles++] = im->bundles[k];
 	}
 	qsort(row->bundles, row->nbundles, sizeof(*row->bundles), compare_numbers);
 	for (size_t i = 0; i < row->nbundles; i++)
@@ -91,6 +97,8 @@ static char *reason_of(const struct catalog_entry *x, const struct mirror_item *
 
 	if (it->outcome == MIRROR_PARTLY)
 		return xstrdup("mirrored without parts that the source does not have");
+	if (it->outcome == MIRROR_MISSING && it->why)
+		return xstrdup("parts of it are not at the source, and the mirror wants all");
 	if (it->outcome == MIRROR_UNTRIED)
 		return xstrdup("not tried, because of the others");
 	if (it->outcome == MIRROR_MISSING || (it->at_source && it->kind == ERR_NOT_FOUND))
@@ -122,7 +130,16 @@ static void add_entries(struct rows *r, const struct catalog_mirror *m)
 	}
 }
 
-// Why the mapping left TEXT out: its line in mapping.bad, which is sorted.
+// The last part of "couldn't parse image for mirroring (X), skipping mirror: WHY".
+static const char *cause_of(const char *line, const char *prefix)
+{
+	static const char skipping[] = " skipping mirror: ";
+
+	line += strlen(prefix);
+	return starts_with(line, skipping) ? line + sizeof(skipping) - 1 : line;
+}
+
+// Why the mapping left TEXT out: of its line in mapping.bad, which is sorted.
 static const char *why_bad(const struct strlist *bad, const char *text)
 {
 	auto_free char *quoted = gofmt_quote(str_of(text));
@@ -142,7 +159,7 @@ static const char *why_bad(const struct strlist *bad, const char *text)
 				hi = mid;
 		}
 		if (lo < bad->n && starts_with(bad->v[lo], prefix))
-			return bad->v[lo];
+			return cause_of(bad->v[lo], prefix);
 	}
 	return NULL;
 }
@@ -193,6 +210,14 @@ static void put_clean(struct buf *ret, const char *text)
 		buf_putc(ret, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
 }
 
+// Without the hints behind it.
+static void put_why(struct buf *ret, const char *why)
+{
+	auto_free char *first = xstrndup(why, strcspn(why, "\n"));
+
+	put_clean(ret, first);
+}
+
 static void put_bundle(struct buf *ret, const struct catalog *c, uint32_t number)
 {
 	const struct catalog_bundle *b = &c->bundles[number];
@@ -201,7 +226,7 @@ static void put_bundle(struct buf *ret, const struct catalog *c, uint32_t number
 	put_clean(ret, package);
 	if (*package && *b->name)
 		buf_puts(ret, ": ");
-	put_clean(ret, *package || *b->name ? b->name : "(without a name)");
+	put_clean(ret, b->name);
 }
 
 static void put_bundles(struct buf *ret, const struct catalog *c, const struct row *row, size_t max)
@@ -223,7 +248,7 @@ static void put_row(struct buf *ret, const struct catalog *c, const struct row *
 	put_clean(ret, row->reason);
 	if (row->why) {
 		buf_puts(ret, ": ");
-		put_clean(ret, row->why);
+		put_why(ret, row->why);
 	}
 	buf_putc(ret, '\t');
 	put_bundles(ret, c, row, BUNDLES_MAX);
@@ -307,7 +332,7 @@ static void show_reason(struct buf *ret, const struct rows *r, const struct reas
 	buf_printf(ret, " (%zu)", reason->n);
 	if (first->why) {
 		buf_puts(ret, reason->n > 1 ? ", the first: " : ": ");
-		put_clean(ret, first->why);
+		put_why(ret, first->why);
 	}
 	buf_putc(ret, '\n');
 	for (size_t i = 0; i < reason->n && i < IMAGES_SHOWN; i++)
