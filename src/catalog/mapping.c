@@ -275,24 +275,35 @@ static int add_image(struct building *b, const char *text, uint32_t image, struc
 }
 
 struct sort_row {
-	char *key;
-	struct catalog_entry entry;
+	char *src;
+	const struct reference *origin;
+	size_t from; // where the entry is
 };
 
+// On media, images of two registries may be one source.
 static int compare_rows(const void *a, const void *b)
 {
 	const struct sort_row *x = a, *y = b;
+	int by_source = strcmp(x->src, y->src);
 
-	return strcmp(x->key, y->key);
+	return by_source ? by_source : strcmp(x->origin->registry, y->origin->registry);
 }
 
-// On media, images of two registries may be one source.
-static char *sort_key(const struct catalog_entry *x)
+// Follows each circle of places once: entries are large.
+static void arrange(struct catalog_entry *v, struct sort_row *rows, size_t n)
 {
-	auto_free char *src = reference_print(&x->src);
-	auto_free char *origin = reference_print(&x->origin);
+	for (size_t i = 0; i < n; i++) {
+		struct catalog_entry first = v[i];
+		size_t to = i, from;
 
-	return xasprintf("%s\n%s", src, origin);
+		while ((from = rows[to].from) != i) {
+			v[to] = v[from];
+			rows[to].from = to;
+			to = from;
+		}
+		v[to] = first;
+		rows[to].from = to;
+	}
 }
 
 static void sort_entries(struct catalog_mapping *m)
@@ -300,12 +311,11 @@ static void sort_entries(struct catalog_mapping *m)
 	struct sort_row *rows = xcalloc(m->n + 1, sizeof(*rows));
 
 	for (size_t i = 0; i < m->n; i++)
-		rows[i] = (struct sort_row){sort_key(&m->v[i]), m->v[i]};
+		rows[i] = (struct sort_row){reference_print(&m->v[i].src), &m->v[i].origin, i};
 	qsort(rows, m->n, sizeof(*rows), compare_rows);
-	for (size_t i = 0; i < m->n; i++) {
-		m->v[i] = rows[i].entry;
-		free(rows[i].key);
-	}
+	for (size_t i = 0; i < m->n; i++)
+		free(rows[i].src);
+	arrange(m->v, rows, m->n);
 	free(rows);
 }
 
@@ -525,6 +535,7 @@ int catalog_mapping_make(const struct catalog *c, const struct catalog_mapping_c
 	for (size_t i = 0; i < c->nimages; i++)
 		if (add_image(&b, c->images[i].text, (uint32_t)i, e) < 0)
 			return -1;
+	map_release(&b.by_origin); // the places change
 	sort_entries(&m);
 	strlist_sort(&m.bad);
 	if (add_index(&b, e) < 0 || settle_tags(&b, e) < 0)

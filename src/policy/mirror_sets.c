@@ -4,6 +4,7 @@
 
 #include "data/yaml_out.h"
 #include "util/cleanup.h"
+#include "util/map.h"
 #include "util/mem.h"
 
 #include <string.h>
@@ -172,15 +173,21 @@ static int compare_sources(const void *a, const void *b)
 // One of all SOURCES with the same name.
 static void gather(struct policy_source *ret, const struct policy_source *const *sources, size_t n)
 {
+	auto_map struct map seen = {0};
+
 	*ret = (struct policy_source){.source = sources[0]->source};
 	for (size_t i = 0; i < n; i++) {
 		const struct strlist *mirrors = &sources[i]->mirrors;
 
 		if (ret->contact == POLICY_CONTACT_UNSAID)
 			ret->contact = sources[i]->contact;
-		for (size_t k = 0; k < mirrors->n; k++)
-			if (!strlist_has(&ret->mirrors, mirrors->v[k]))
+		for (size_t k = 0; k < mirrors->n; k++) {
+			bool new;
+
+			map_put(&seen, str_of(mirrors->v[k]), &new);
+			if (new)
 				strlist_add(&ret->mirrors, mirrors->v[k]);
+		}
 	}
 }
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "mirror/mirror.h"
 #include "tap.h"
 #include "unit/catalog/mapped.h"
 
@@ -59,6 +63,45 @@ TEST(mappings_are_those_of_the_reference)
 		auto_free char *got = mapped(images.p, &rows[i].line);
 
 		CHECK_STR(got, want.p);
+	}
+}
+
+static int take_back(struct mappings *ret, const char *text, struct err *e)
+{
+	auto_fd int fd = memfd_create("mapping.txt", MFD_CLOEXEC);
+	char name[] = "-";
+	char *files[] = {name};
+	ssize_t n = write(fd, text, strlen(text));
+
+	if (n < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return err_os(e, ERR_IO, "mapping.txt");
+	return mappings_parse(ret, NULL, 0, files, 1, fd, e);
+}
+
+TEST(a_mapping_is_what_image_mirror_takes)
+{
+	static const struct line lines[] = {
+		{INDEX, "m.example.com/olm", NULL, 2},
+		{INDEX "@" DA, "m.example.com/olm", NULL, 0},
+		{INDEX, "file://local/index", NULL, 2},
+		{"file://local/index/cat/fbc:v1", "m.example.com/olm", NULL, 2},
+		{"m.example.com/olm/cat:v1", "m.example.com/olm", NULL, 2},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		auto_mappings struct mappings m = {0};
+		auto_free char *text = mapped("a.io/x/y:v1\n"
+					      "a.io/x/y:v1@" DA "\n"
+					      "a.io/x/y:v1@" DB "\n"
+					      "a.io/x/y@" DB "\n"
+					      "b.io/x/y:v1@" DA "\n"
+					      "busybox\n"
+					      "m.example.com/olm/x:v1",
+					      &lines[i]);
+		struct err e;
+
+		REQUIRE_OK(take_back(&m, text, &e));
+		CHECK(m.n >= 4);
 	}
 }
 
@@ -156,6 +199,33 @@ TEST(spellings_of_one_image_are_one_entry)
 	CHECK_INT(m.v[0].images[2], 2);
 	CHECK_INT(m.v[1].images[0], 3);
 	CHECK(m.v[2].is_index);
+}
+
+TEST(entries_are_sorted_by_source_however_the_catalog_writes_them)
+{
+	auto_catalog_mapping struct catalog_mapping m = {0};
+	auto_buf struct buf sources = BUF_INIT(BUF_TEXT_MAX);
+	struct err e;
+
+	// By spelling; Docker's defaults move most of them.
+	REQUIRE_OK(
+		map_texts(&m, "a/z\nb/a\nbusybox\ndocker.io/a/a\nfirst.io/x\nzebra", &TO_PATH, &e));
+	CHECK_INT(m.n, 7);
+	for (size_t i = 0; i < m.n; i++) {
+		auto_free char *src = reference_print(&m.v[i].src);
+
+		buf_printf(&sources, "%s\n", src);
+		CHECK_INT(m.v[i].nimages, m.v[i].is_index ? 0 : 1);
+	}
+	CHECK_STR(sources.p, "docker.io/a/a:latest\n"
+			     "docker.io/a/z:latest\n"
+			     "docker.io/b/a:latest\n"
+			     "docker.io/library/busybox:latest\n"
+			     "docker.io/library/zebra:latest\n"
+			     "first.io/x:latest\n" INDEX "\n");
+	CHECK_INT(m.v[0].images[0], 3);
+	CHECK_INT(m.v[4].images[0], 5);
+	CHECK_INT(m.v[5].images[0], 4);
 }
 
 TEST(an_image_on_media_remembers_what_the_catalog_calls_it)
