@@ -675,7 +675,7 @@ static int walk_links(struct tree *t, struct err *e)
 
 static int nothing(const struct tree *t, struct err *e)
 {
-	if (t->in.pattern)
+	if (t->in.name)
 		return err_set(
 			e, ERR_INPUT,
 			"no file of the image is called '%.200s' (a folder is named with '/' "

@@ -22,12 +22,14 @@ enum {
 	ROWS_AT_ONCE = 64,
 	PAGE_LOOKS = 16, // at a page, or for a row, on average
 	PAGE_LOOKS_FREE = 20000,
+	ROW_BYTES_MIN = 6, // a cell and the pointer to it
 };
 
 struct sqlite {
 	sqlite3 *db;
 	struct cancel *cancel;
-	uint64_t pages; // of the file
+	uint64_t pages;    // of the file
+	uint64_t max_rows; // that fit into it
 
 	// Of the table that is read.
 	uint64_t rows, steps, looks;
@@ -221,6 +223,11 @@ static void set_up(void)
 
 // ---- limits
 
+static int not_one(struct err *e)
+{
+	return err_set(e, ERR_INPUT, "not an SQLite database");
+}
+
 static int translate(const struct sqlite *s, int code, struct err *e)
 {
 	switch (code & 0xff) {
@@ -233,7 +240,7 @@ static int translate(const struct sqlite *s, int code, struct err *e)
 	case SQLITE_IOERR:
 		return err_set(e, ERR_IO, "cannot read the database: %s", sqlite3_errstr(code));
 	case SQLITE_NOTADB:
-		return err_set(e, ERR_INPUT, "not an SQLite database");
+		return not_one(e);
 	case SQLITE_NOMEM:
 		return err_set(e, ERR_INPUT, "the database needs more than %zu MiB of memory",
 			       SQLITE_HEAP_MAX >> 20);
@@ -254,14 +261,19 @@ static uint64_t take_looks(sqlite3 *db, int what)
 	return now > 0 ? (uint64_t)now : 0;
 }
 
-// Pages that lead in circles: no table needs to look at each so often.
+static int leads_in_circles(struct err *e)
+{
+	return err_set(e, ERR_INPUT, "the pages of the database lead in circles");
+}
+
+// No table needs to look at each page so often.
 static int check_looks(struct sqlite *s, struct err *e)
 {
 	s->looks += take_looks(s->db, SQLITE_DBSTATUS_CACHE_HIT) +
 		    take_looks(s->db, SQLITE_DBSTATUS_CACHE_MISS);
 	return s->looks <= PAGE_LOOKS * (s->pages + s->rows) + PAGE_LOOKS_FREE
 		       ? 0
-		       : err_set(e, ERR_INPUT, "the pages of the database lead in circles");
+		       : leads_in_circles(e);
 }
 
 static int on_progress(void *arg)
@@ -314,12 +326,13 @@ static void switch_off(sqlite3 *db)
 	sqlite3_drop_modules(db, NULL); // no virtual tables
 }
 
-// Statements read columns of the one database, and nothing else: no function, no pragma.
+// Statements read columns of the one database, and nothing else. Computed columns escape this:
+// their expressions are part of the schema (sqlite_has).
 static int authorize(void *arg, int action, const char *a, const char *b, const char *database,
 		     const char *from)
 {
-	(void)arg, (void)a, (void)b, (void)from;
-	if (action == SQLITE_SELECT)
+	(void)arg, (void)b, (void)from;
+	if (action == SQLITE_SELECT || (action == SQLITE_PRAGMA && strcmp(a, "table_xinfo") == 0))
 		return SQLITE_OK;
 	return action == SQLITE_READ && database && strcmp(database, "main") == 0 ? SQLITE_OK
 										  : SQLITE_DENY;
@@ -345,7 +358,7 @@ static int configure(struct sqlite *s, struct err *e)
 	return code == SQLITE_OK ? 0 : translate(s, code, e);
 }
 
-// The header's page size decides how many there are.
+// SQLite fills up a page that was cut off with zeros, which may be read as something.
 static int count_pages(struct sqlite *s, int fd, struct err *e)
 {
 	unsigned char head[100];
@@ -354,10 +367,17 @@ static int count_pages(struct sqlite *s, int fd, struct err *e)
 	if (fstat(fd, &st) < 0 || pread(fd, head, sizeof(head), 0) < 0)
 		return err_os(e, ERR_IO, "cannot read the database");
 	if (st.st_size < (off_t)sizeof(head) || memcmp(head, SQLITE_MAGIC, SQLITE_MAGIC_SIZE) != 0)
-		return err_set(e, ERR_INPUT, "not an SQLite database");
+		return not_one(e);
 	unsigned size = (unsigned)head[16] << 8 | head[17];
 
-	s->pages = (uint64_t)st.st_size / (size < 512 ? 65536 : size) + 1;
+	if (size == 1)
+		size = 65536;
+	if (size < 512 || (size & (size - 1)) != 0)
+		return not_one(e);
+	if (st.st_size % size != 0)
+		return err_set(e, ERR_INPUT, "the database is cut off");
+	s->pages = (uint64_t)st.st_size / size;
+	s->max_rows = (uint64_t)st.st_size / ROW_BYTES_MIN;
 	return 0;
 }
 
@@ -391,10 +411,41 @@ void sqlite_close(struct sqlite *s)
 	free(s);
 }
 
+struct column {
+	const char *name;
+	bool found; // and it is not computed
+};
+
+static int on_column(void *arg, int n, char **values, char **names)
+{
+	enum { NAME = 1, HIDDEN = 6 };
+	struct column *c = arg;
+
+	(void)names;
+	if (n > HIDDEN && values[NAME] && values[HIDDEN] &&
+	    sqlite3_stricmp(values[NAME], c->name) == 0)
+		c->found = strcmp(values[HIDDEN], "0") == 0;
+	return 0;
+}
+
 bool sqlite_has(struct sqlite *s, const char *table, const char *column)
 {
+	auto_free char *sql = xasprintf("PRAGMA main.table_xinfo(\"%s\")", table);
+	struct column c = {.name = column};
+
+	// Fails for views and virtual tables.
 	return sqlite3_table_column_metadata(s->db, "main", table, column, NULL, NULL, NULL, NULL,
-					     NULL) == SQLITE_OK;
+					     NULL) == SQLITE_OK &&
+	       sqlite3_exec(s->db, sql, on_column, &c, NULL) == SQLITE_OK && c.found;
+}
+
+static int need_columns(struct sqlite *s, const char *table, const char *const *columns,
+			size_t ncolumns, struct err *e)
+{
+	for (size_t i = 0; i < ncolumns; i++)
+		if (!sqlite_has(s, table, columns[i]))
+			return err_set(e, ERR_INPUT, "no such column: %s.%s", table, columns[i]);
+	return 0;
 }
 
 static int prepare(struct sqlite *s, sqlite3_stmt **ret, const char *table,
@@ -431,6 +482,8 @@ static int read_row(struct sqlite *s, sqlite3_stmt *stmt, size_t ncolumns,
 
 	if (++s->rows > SQLITE_ROWS_MAX)
 		return err_set(e, ERR_INPUT, "the table has more than %zu rows", SQLITE_ROWS_MAX);
+	if (s->rows > s->max_rows)
+		return leads_in_circles(e);
 	if (s->rows % ROWS_AT_ONCE == 0 && check_looks(s, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ncolumns; i++)
@@ -460,8 +513,10 @@ int sqlite_each(struct sqlite *s, const char *table, const char *const *columns,
 	assert(ncolumns > 0 && ncolumns <= SQLITE_COLUMNS_MAX);
 	s->rows = s->steps = s->looks = 0;
 	s->stopped.kind = ERR_NONE;
-	int failed = prepare(s, &stmt, table, columns, ncolumns, e);
+	int failed = need_columns(s, table, columns, ncolumns, e);
 
+	if (!failed)
+		failed = prepare(s, &stmt, table, columns, ncolumns, e);
 	if (!failed)
 		failed = read_rows(s, stmt, ncolumns, row, arg, e);
 	sqlite3_finalize(stmt);

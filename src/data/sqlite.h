@@ -36,7 +36,7 @@ int sqlite_open(struct sqlite **ret, int fd, struct cancel *cancel, struct err *
 void sqlite_close(struct sqlite *db); // NULL is fine
 DEFINE_AUTO(sqlite_close, struct sqlite)
 
-// Is TABLE an ordinary table, and has it that COLUMN?
+// Is TABLE an ordinary table, and has it that COLUMN, which is not computed?
 bool sqlite_has(struct sqlite *db, const char *table, const char *column);
 
 // Calls ROW for every row of TABLE with the values of its COLUMNS: UTF-8 text (not checked to be
