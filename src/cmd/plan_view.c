@@ -26,7 +26,8 @@ struct plan_source {
 };
 
 struct plan_repo {
-	const struct place *place;
+	const struct place *place; // to be compared, not asked: it may be gone
+	bool is_store;
 	char *place_name, *name;
 	struct plan_source *sources;
 	size_t nsources, sources_cap;
@@ -77,6 +78,7 @@ static void on_repository(void *arg, struct repo *dst)
 	vec_reserve(p->repos, p->n, p->cap);
 	p->repos[p->n++] = (struct plan_repo){
 		.place = dst->place,
+		.is_store = is_store,
 		.place_name = xstrdup(is_store ? "" : dst->place->name),
 		.name = xstrdup(dst->name),
 	};
@@ -253,7 +255,7 @@ static void print_place(struct buf *ret, const struct plan_view *p, size_t from,
 {
 	auto_map struct map seen = {0}, counted = {0}, placed = {0};
 	struct totals t = {0};
-	bool is_store = p->repos[from].place->kind == PLACE_STORE;
+	bool is_store = p->repos[from].is_store;
 
 	buf_printf(ret, "%s%s\n", is_store ? "<dir>" : p->repos[from].place_name,
 		   is_store ? "" : "/");

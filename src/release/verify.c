@@ -183,8 +183,8 @@ static void know_tags(struct run *r, const struct verify_candidate *c, const str
 
 static bool is_known(const struct run *r, const struct verify_candidate *c)
 {
-	auto_free char *digest = verify_known_key(c->repo, &c->digest);
-	auto_free char *tag = xasprintf("%s %s", c->repo->name, c->ref.tag);
+	auto_free char *digest = verify_known_key(c->repo, c->digest.text);
+	auto_free char *tag = verify_known_key(c->repo, c->ref.tag);
 
 	return map_find(&r->known, str_of(c->has_digest ? digest : tag)) != NULL;
 }
@@ -193,6 +193,7 @@ static void take_results(struct run *r, struct verify_walk *w, struct verify_rel
 {
 	to->blobs = w->blobs;
 	to->bytes = w->bytes;
+	to->attachments = w->attachments;
 	to->problems = w->problems;
 	to->nproblems = w->nproblems;
 	w->problems = NULL;

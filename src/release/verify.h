@@ -5,7 +5,9 @@
 // layer. Manifests are always read and compared with their digests. In a folder every byte of every
 // blob is, too; a registry is asked for its blobs (sizes are compared where it tells them), and
 // with DEEP it sends them. An image is looked for in the repository of the release first, then in
-// the folder's other repositories, or where on the same registry the release names it.
+// the folder's other repositories, or where on the same registry the release names it. What is
+// attached to an image or to an entry of a list, by cosign's tags or as a referrer, need not be
+// there, but where it is, it must be whole.
 #ifndef RELEASE_VERIFY_H
 #define RELEASE_VERIFY_H
 
@@ -19,9 +21,11 @@ enum verify_fault {
 
 struct verify_problem {
 	enum verify_fault fault;
-	const char *part;      // "image", "list entry", "config", "layer", "payload", "signature"
-	char *digest;          // of what is missing or damaged; "" when nobody knows
-	struct strlist images; // who needs it: components, "release image", or a tag
+	const char *part; // "image", "list entry", "config", "layer", "payload", "signature"; "tag"
+			  // or "list" that leads to what is attached
+	char *digest;     // of what is missing or damaged; "" when nobody knows
+	struct strlist images; // who needs it: components, "release image", "signature of cli", or
+			       // a tag
 	char *why;
 };
 
@@ -31,6 +35,7 @@ struct verify_release {
 	char *version, *architecture;    // "4.18.1", "x86_64" or "multi"; "" when it cannot be read
 	size_t images, blobs;            // blobs: configurations and layers, each once
 	uint64_t bytes;                  // of them
+	size_t attachments;              // signatures, attestations, SBOMs, referrers
 	bool is_signed;                  // as it should be
 	struct signatures signatures;    // if it is
 	char *unsigned_why;              // NULL if it is, or when that is among the problems
@@ -71,7 +76,7 @@ int verify_run(struct verify_report *ret, const struct verify_request *req, stru
 // How many problems of each kind there are.
 void verify_count(const struct verify_report *r, size_t ret[VERIFY_UNKNOWN + 1]);
 // "missing: layer DIGEST of cli, pod", then "complete: 4.18.1 x86_64, 191 images, 451 blobs,
-// signature good" or "incomplete: …" for each release.
+// 20 attachments, signature good" or "incomplete: …" for each release.
 void verify_print(struct buf *out, const struct verify_report *r);
 void verify_json(struct json_out *j, const struct verify_report *r);
 

@@ -389,7 +389,7 @@ static void look_task(void *arg, size_t i)
 
 	if (!c->has_digest || c->is_longer != f->longer)
 		return;
-	auto_free char *key = verify_known_key(c->repo, &c->digest);
+	auto_free char *key = verify_known_key(c->repo, c->digest.text);
 
 	if (map_find(f->known, str_of(key)))
 		return;

@@ -66,6 +66,9 @@ static void print_release(struct buf *out, const struct verify_release *r)
 		buf_putc(out, ' ');
 		put_word(out, r->architecture);
 		buf_printf(out, ", %zu images, %zu blobs", r->images, r->blobs);
+		if (r->attachments > 0)
+			buf_printf(out, ", %zu attachment%s", r->attachments,
+				   r->attachments == 1 ? "" : "s");
 	} else {
 		buf_puts(out, ", its components are not known");
 	}
@@ -144,6 +147,7 @@ static void put_release(struct json_out *j, const struct verify_release *r)
 	put_number(j, "images", r->images);
 	put_number(j, "blobs", r->blobs);
 	put_number(j, "bytes", r->bytes);
+	put_number(j, "attachments", r->attachments);
 	put_signature(j, r);
 	put_problems(j, r->problems, r->nproblems);
 	json_out_end(j, '}');

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "release/tasks.h"
+#include "release/verify_attached.h"
 #include "util/map.h"
 
 enum { NESTED_MAX = 4, PARTS_MAX = 50000, USES_MAX = 200000 };
@@ -28,7 +29,7 @@ struct object {
 	struct digest digest;
 	uint64_t size;
 	bool may_miss; // a layer that by convention stays where its URLs point
-	size_t *users; // roots
+	size_t *users; // roots, then what is attached to them
 	size_t nusers, cap;
 	struct err *failed; // NULL: it is good
 };
@@ -42,6 +43,13 @@ struct job {
 };
 
 // ---- parts
+
+static struct verify_root *root_of(const struct job *j, size_t i)
+{
+	const struct verify_walk *w = j->w;
+
+	return i < w->n ? &w->roots[i] : &w->attached[i - w->n];
+}
 
 static bool is_blob(enum part part)
 {
@@ -93,7 +101,7 @@ static int intern(struct job *j, size_t i, enum part part, struct repo *repo,
 static int note(struct job *j, size_t i, enum part part, struct repo *repo,
 		const struct descriptor *d, struct object **ret, struct err *e)
 {
-	struct verify_root *root = &j->w->roots[i];
+	struct verify_root *root = root_of(j, i);
 	bool new;
 
 	*ret = NULL;
@@ -178,7 +186,8 @@ static int list_image(struct job *j, size_t i, struct repo *repo, const struct m
 {
 	struct object *o;
 
-	if (note(j, i, PART_CONFIG, repo, &m->config, &o, e) < 0)
+	if (m->config.digest.text[0] != '\0' &&
+	    note(j, i, PART_CONFIG, repo, &m->config, &o, e) < 0)
 		return -1;
 	for (size_t k = 0; k < m->nlayers; k++)
 		if (note(j, i, PART_LAYER, repo, &m->layers[k], &o, e) < 0)
@@ -223,7 +232,7 @@ static int find_image(const struct verify_root *root, struct repo **ret_repo, st
 
 static int list_root(struct job *j, size_t i, struct err *e)
 {
-	struct verify_root *root = &j->w->roots[i];
+	struct verify_root *root = root_of(j, i);
 	struct descriptor d = {.media_type = "", .digest = root->digest, .artifact_type = ""};
 	auto_manifest struct manifest m = {0};
 	struct object *o;
@@ -246,7 +255,96 @@ static void list_task(void *arg, size_t i)
 	struct err why = {0};
 
 	if (list_root(j, i, &why) < 0)
-		j->w->roots[i].stopped = why;
+		root_of(j, i)->stopped = why;
+}
+
+static void list_attached_task(void *arg, size_t i)
+{
+	const struct job *j = arg;
+
+	list_task(arg, j->w->n + i);
+}
+
+// ---- what is attached
+
+// "signature of cli"
+static void name_attachment(const struct job *j, const struct object *o, const char *kind,
+			    struct strlist *ret)
+{
+	for (size_t k = 0; k < o->nusers; k++) {
+		const struct strlist *names = &root_of(j, o->users[k])->names;
+
+		for (size_t m = 0; m < names->n; m++)
+			strlist_addf(ret, "%s of %s", kind, names->v[m]);
+	}
+	strlist_sort(ret);
+	strlist_unique(ret);
+}
+
+static void add_problem(struct verify_walk *w, enum verify_fault fault, const char *part,
+			const struct digest *digest, struct strlist *images, const char *why)
+{
+	verify_problem_add(&w->problems, &w->nproblems, &w->cap, fault, part, digest, NULL, why);
+	strlist_release(&w->problems[w->nproblems - 1].images);
+	w->problems[w->nproblems - 1].images = *images;
+	*images = (struct strlist){0};
+}
+
+static void add_attachment(struct job *j, const struct object *o,
+			   const struct verify_attachment *found)
+{
+	struct verify_walk *w = j->w;
+	struct strlist names = {0};
+
+	name_attachment(j, o, found->kind, &names);
+	if (found->tag) {
+		auto_free char *key = verify_known_key(o->repo, found->tag);
+
+		map_put(&w->manifests, str_of(key), NULL);
+	}
+	if (found->why.kind != ERR_NONE) {
+		add_problem(w, verify_fault_of(o->repo, &found->why), "tag", NULL, &names,
+			    found->why.text);
+		return;
+	}
+	vec_reserve(w->attached, w->nattached, w->attached_cap);
+	w->attached[w->nattached++] = (struct verify_root){
+		.digest = found->digest, .own = o->repo, .names = names, .lists = found->lists};
+}
+
+static void take_found(struct job *j, const struct object *o, const struct verify_subject *s)
+{
+	struct strlist names = {0};
+
+	for (size_t k = 0; k < s->n; k++)
+		add_attachment(j, o, &s->found[k]);
+	if (s->why.kind == ERR_NONE)
+		return;
+	name_attachment(j, o, "referrers", &names);
+	add_problem(j->w, verify_fault_of(o->repo, &s->why), "list", NULL, &names, s->why.text);
+}
+
+// Looks at every manifest that could be read.
+static int find_attached(struct job *j, struct err *e)
+{
+	struct verify_subject *subjects = xcalloc(j->n + 1, sizeof(*subjects));
+	auto_free size_t *object = xcalloc(j->n + 1, sizeof(*object));
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->n; i++) {
+		const struct object *o = j->objects[i];
+
+		if (is_blob(o->part) || o->failed)
+			continue;
+		object[n] = i;
+		subjects[n++] = (struct verify_subject){.repo = o->repo, .digest = o->digest};
+	}
+	int r = verify_attached_find(j->w->req, subjects, n, e);
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		take_found(j, j->objects[object[i]], &subjects[i]);
+	verify_subjects_release(subjects, n);
+	return r;
 }
 
 // ---- checking
@@ -374,20 +472,22 @@ void verify_problems_release(struct verify_problem *v, size_t n)
 	free(v);
 }
 
-char *verify_known_key(const struct repo *repo, const struct digest *d)
+char *verify_known_key(const struct repo *repo, const char *what)
 {
-	return xasprintf("%s %s", repo->name, d->text);
+	return xasprintf("%s %s", repo->name, what);
 }
 
-static void add_failed(struct verify_walk *w, const struct object *o)
+static void add_failed(const struct job *j, const struct object *o)
 {
+	struct verify_walk *w = j->w;
+
 	verify_problem_add(&w->problems, &w->nproblems, &w->cap,
 			   verify_fault_of(o->repo, o->failed), part_names[o->part], &o->digest,
 			   NULL, o->failed->text);
 	struct strlist *images = &w->problems[w->nproblems - 1].images;
 
 	for (size_t k = 0; k < o->nusers; k++) {
-		const struct strlist *names = &w->roots[o->users[k]].names;
+		const struct strlist *names = &root_of(j, o->users[k])->names;
 
 		for (size_t m = 0; m < names->n; m++)
 			strlist_add(images, names->v[m]);
@@ -409,14 +509,18 @@ static int by_image(const void *a, const void *b)
 static void count(struct job *j, const struct object *o, struct map *blobs)
 {
 	struct verify_walk *w = j->w;
-	bool new;
+	bool is_attached = o->users[0] >= w->n, new; // roots come first
 
 	if (!is_blob(o->part)) {
-		auto_free char *key = verify_known_key(o->repo, &o->digest);
+		auto_free char *key = verify_known_key(o->repo, o->digest.text);
 
 		map_put(&w->manifests, str_of(key), NULL);
+		if (is_attached && !(o->part == PART_IMAGE && root_of(j, o->users[0])->lists))
+			w->attachments++;
 		return;
 	}
+	if (is_attached)
+		return;
 	map_put(blobs, str_of(o->digest.text), &new);
 	if (!new)
 		return;
@@ -438,10 +542,10 @@ static int collect(struct job *j, struct err *e)
 		}
 		count(j, o, &blobs);
 		if (o->failed)
-			add_failed(w, o);
+			add_failed(j, o);
 	}
-	for (size_t i = 0; i < w->n; i++) {
-		const struct verify_root *root = &w->roots[i];
+	for (size_t i = 0; i < w->n + w->nattached; i++) {
+		const struct verify_root *root = root_of(j, i);
 
 		if (root->stopped.kind != ERR_NONE)
 			verify_problem_add(&w->problems, &w->nproblems, &w->cap, VERIFY_DAMAGED,
@@ -466,16 +570,27 @@ static void job_release(struct job *j)
 	pthread_mutex_destroy(&j->lock);
 }
 
+// The first of the roots [FROM, TO) that was interrupted.
+static int check_cancelled(const struct job *j, size_t from, size_t to, struct err *e)
+{
+	for (size_t i = from; i < to; i++)
+		if (root_of(j, i)->stopped.kind == ERR_CANCELLED) {
+			*e = root_of(j, i)->stopped;
+			return -1;
+		}
+	return 0;
+}
+
 static int run(struct job *j, struct err *e)
 {
 	struct verify_walk *w = j->w;
 
 	tasks_run(w->n, w->req->parallel, list_task, j);
-	for (size_t i = 0; i < w->n; i++)
-		if (w->roots[i].stopped.kind == ERR_CANCELLED) {
-			*e = w->roots[i].stopped;
-			return -1;
-		}
+	if (check_cancelled(j, 0, w->n, e) < 0 || find_attached(j, e) < 0)
+		return -1;
+	tasks_run(w->nattached, w->req->parallel, list_attached_task, j);
+	if (check_cancelled(j, w->n, w->n + w->nattached, e) < 0)
+		return -1;
 	tasks_run(j->n, w->req->parallel, check_task, j);
 	return collect(j, e);
 }
@@ -489,13 +604,19 @@ int verify_walk_run(struct verify_walk *w, struct err *e)
 	return r;
 }
 
+static void roots_release(struct verify_root *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		strlist_release(&v[i].names);
+		map_release(&v[i].seen);
+	}
+	free(v);
+}
+
 void verify_walk_release(struct verify_walk *w)
 {
-	for (size_t i = 0; i < w->n; i++) {
-		strlist_release(&w->roots[i].names);
-		map_release(&w->roots[i].seen);
-	}
-	free(w->roots);
+	roots_release(w->roots, w->n);
+	roots_release(w->attached, w->nattached);
 	map_release(&w->manifests);
 	verify_problems_release(w->problems, w->nproblems);
 	*w = (struct verify_walk){0};

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What goes along with images: sigstore's tags and OCI referrers, to registries and through media."""
+import glob
 import hashlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -213,6 +216,64 @@ def a_folder_that_has_them_is_left_alone_and_mended():
                 f.write(b"x")
     r = release.mirror("--to-dir=media", "--include-signatures")
     check_equal((r.err.count("info: Attached "), bad_files("media")), (1, []), "what is damaged is fetched again")
+
+
+def broken(root, digest, change):
+    """CHANGE of every file that holds the content DIGEST below ROOT."""
+    paths = {os.path.realpath(os.path.join(where, f)) for where, _, files in os.walk(root) for f in files if digest[7:] in f}
+    paths |= set(glob.glob("%s/docker/registry/v2/blobs/sha256/*/%s/data" % (root, digest[7:])))
+    require(paths, "%s is in %s" % (digest, root))
+    done = set()
+    for path in paths:
+        inode = os.stat(path).st_ino
+        if change is os.unlink or inode not in done:
+            change(path)
+        done.add(inode)
+
+
+def flip(path):
+    with open(path, "r+b") as f:
+        f.seek(20)
+        byte = f.read(1)[0]
+        f.seek(20)
+        f.write(bytes([byte ^ 1]))
+
+
+@test
+def verify_looks_at_what_is_attached():
+    release = Release(referrers=True)
+    docker, own = Registry("docker"), FerryRegistry("own")
+    for to in ("--to=%s/ocp4" % docker.host, "--to=%s/ocp4" % own.host, "--to-dir=oc", "--to-dir=portable"):
+        release.mirror(to, "--include-signatures", *(["--layout=portable"] if "portable" in to else []))
+    places = {"oc": ["--dir=oc"], "portable": ["--dir=portable"], "docker": ["--insecure", docker.host + "/ocp4"],
+              "own": ["--insecure", own.host + "/ocp4"]}
+    sig = json.loads(release.registry.manifest(corpus.REL, tag_of(release.digest))[0])["layers"][0]["digest"]
+    sbom = digest_of(release.registry, corpus.ART, tag_of(release.components[0], "sbom"))
+    referrer = release.referrers[release.components[1]][0]
+    lists = json.loads(release.registry.manifest(corpus.ART, referrer)[0])["layers"][0]["digest"]
+    for name, arguments in places.items():
+        r = succeeds("verify", *arguments)
+        check(r.out.startswith("complete: 4.21.1 x86_64, 3 images, 7 blobs, 15 attachments, "), name + " is complete", r.out)
+        subprocess.run(["cp", "-a", name, name + ".good"], check=True)
+        for change, digest, line in (
+                (os.unlink, sig, "missing: layer %s of signature of release image" % sig),
+                (os.unlink, lists, "missing: layer %s of referrer of pod" % lists),
+                (flip, sbom, "(damaged: image %s|missing: tag) of SBOM of cli: .*" % sbom)):
+            if change is flip and "--dir" not in arguments[0]:
+                continue  # registries say 500 to it
+            broken(name, digest, change)
+            r = ferry("verify", *arguments)
+            check(r.rc == 3 and re.search("(?m)^%s$" % line, r.out), "%s: %s" % (name, line), r.out, r.err)
+            check_equal(len(re.findall("(?m)^(?:missing|damaged|not checked): ", r.out)), 1, "and nothing else: " + r.out)
+            if name == "own":  # it may hold its files open
+                own.end()
+            shutil.rmtree(name)
+            subprocess.run(["cp", "-a", name + ".good", name], check=True)
+            if name == "own":
+                own.begin()
+    shutil.rmtree("oc")
+    release.mirror("--to-dir=oc")
+    check("3 images, 7 blobs, 3 attachments, " in succeeds("verify", "--dir=oc").out, "those of the release image alone")
 
 
 TSAN = os.environ.get("FERRY_TSAN") or os.path.join(TOP, "build-tsan/ferry")
