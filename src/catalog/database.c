@@ -24,6 +24,7 @@ struct search {
 	int fd;
 	bool passed; // one that comes after it was passed over
 	bool lost;   // and then it turned out not to be there
+	bool in_folder;
 };
 
 static void search_release(struct search *s)
@@ -136,15 +137,29 @@ static void on_gone(void *arg, const char *path)
 	s->lost = s->lost || s->passed;
 }
 
+// Only what the path names has to be a file.
+static int on_broken(void *arg, const char *path, const struct err *why, struct err *e)
+{
+	const struct search *s = arg;
+
+	(void)path;
+	if (s->in_folder)
+		return 0;
+	*e = *why;
+	return -1;
+}
+
 static int find(struct search *s, struct catalog_index *ix, const char *path, struct err *e)
 {
 	const struct tree_visitor visitor = {
 		.file = on_file,
 		.gone = on_gone,
+		.broken = on_broken,
 		.arg = s,
 		.skip_links = ends_with(path, "/"),
 	};
 
+	s->in_folder = visitor.skip_links;
 	if (catalog_tree_walk(ix, path, &s->cfg->limits, &visitor, s->cfg->cancel, e) < 0)
 		return -1;
 	if (s->lost)
@@ -440,14 +455,35 @@ int catalog_database_collect(struct sqlite *db, const struct catalog_read_config
 	return failed;
 }
 
-static int read_file(int fd, const struct catalog_read_config *cfg, struct collect *to,
-		     struct err *e)
+// Whose messages name the file.
+struct named {
+	const struct catalog_read_config *cfg;
+	const char *name;
+};
+
+static void on_broken_csv(void *arg, const struct err *why)
+{
+	const struct named *n = arg;
+	struct err e = *why;
+
+	err_wrap(&e, "%s", n->name);
+	if (n->cfg->on_broken)
+		n->cfg->on_broken(n->cfg->arg, &e);
+}
+
+static int read_file(int fd, const char *name, const struct catalog_read_config *cfg,
+		     struct collect *to, struct err *e)
 {
 	auto_of(sqlite_close) struct sqlite *db = NULL;
+	struct named named = {cfg, name};
+	struct catalog_read_config inner = *cfg;
 
-	if (sqlite_open(&db, fd, cfg->cancel, e) < 0)
-		return -1;
-	return catalog_database_collect(db, cfg, to, e);
+	inner.on_broken = on_broken_csv;
+	inner.arg = &named;
+	if (sqlite_open(&db, fd, cfg->cancel, e) == 0 &&
+	    catalog_database_collect(db, &inner, to, e) == 0)
+		return 0;
+	return e->kind == ERR_CANCELLED ? -1 : err_wrap(e, "%s", name);
 }
 
 int catalog_database_read(struct catalog_index *ix, const char *path,
@@ -456,10 +492,10 @@ int catalog_database_read(struct catalog_index *ix, const char *path,
 	struct search s = {.cfg = cfg, .fd = -1};
 	int failed = find(&s, ix, path, e);
 
-	if (!failed && read_file(s.fd, cfg, to, e) < 0) {
+	if (!failed) {
 		auto_free char *name = catalog_tree_name(path, s.path);
 
-		failed = e->kind == ERR_CANCELLED ? -1 : err_wrap(e, "%s", name);
+		failed = read_file(s.fd, name, cfg, to, e);
 	}
 	search_release(&s);
 	return failed;
