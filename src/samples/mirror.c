@@ -83,7 +83,13 @@ static int check(const struct samples_mirror_request *req, struct samples_place 
 			"SRC must be media, file://REPOSITORY, not '%s': from a registry the "
 			"images come by the names in the config map",
 			req->from);
-	return samples_place_parse(ret_dest, req->to, e);
+	if (samples_place_parse(ret_dest, req->to, e) < 0)
+		return -1;
+	if (ret_from->media && ret_dest->media && strcmp(ret_from->text, ret_dest->text) == 0)
+		return err_set(e, ERR_USAGE,
+			       "SRC and DST may not be the same; '%s store copy' copies media",
+			       req->self);
+	return 0;
 }
 
 int samples_mirror_check(const struct samples_mirror_request *req, struct err *e)
@@ -224,7 +230,7 @@ static int settle(struct job *j, struct err *e)
 
 		if (settle_rivals(j, im, e) < 0)
 			return -1;
-		if (!im->stays)
+		if (!samples_image_stays(im))
 			continue;
 		int r = is_dry_run(j) ? 1 : look(j, &im->src, &digest, e);
 
@@ -241,7 +247,7 @@ static void add_mappings(struct job *j)
 	for (size_t i = 0; i < j->plan.nimages; i++) {
 		const struct samples_image *im = &j->plan.images[i];
 
-		if (im->stays)
+		if (samples_image_stays(im))
 			continue;
 		j->image_of[j->mappings.n] = i;
 		mappings_add(&j->mappings, &im->src, &im->dst, NULL);

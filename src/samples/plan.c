@@ -219,7 +219,6 @@ static int parse_image(const struct filling *f, const char *spec, struct samples
 	} else {
 		reference_copy(&ret->src, &named);
 	}
-	ret->stays = reference_same(&ret->src, &ret->dst);
 	ret->dst.has_digest = false;
 	return 0;
 }
@@ -301,12 +300,21 @@ int samples_plan_fill(struct samples_plan *p, const struct samples_place *src,
 
 // --- what is said about it ---
 
+bool samples_image_stays(const struct samples_image *im)
+{
+	struct reference dst = im->dst; // borrows
+
+	dst.has_digest = im->src.has_digest;
+	dst.digest = im->src.digest;
+	return reference_same(&im->src, &dst);
+}
+
 void samples_plan_print(struct buf *ret, const struct samples_plan *p)
 {
 	auto_strlist struct strlist lines = {0};
 
 	for (size_t i = 0; i < p->nimages; i++) {
-		if (p->images[i].stays)
+		if (samples_image_stays(&p->images[i]))
 			continue;
 		auto_free char *src = reference_print(&p->images[i].src);
 		auto_free char *dst = reference_print(&p->images[i].dst);

@@ -30,7 +30,6 @@ struct samples_image {
 	struct reference src, dst; // dst by tag, or without one where src is by digest
 	struct reference *rivals;  // other sources that would go to dst
 	size_t nrivals, cap;
-	bool stays; // source and destination are the same: nothing to copy
 	enum samples_state state;
 };
 
@@ -68,6 +67,8 @@ int samples_plan_init(struct samples_plan *ret, const struct config_map *map,
 int samples_plan_fill(struct samples_plan *p, const struct samples_place *src,
 		      const struct samples_place *dst, struct err *e) must_check;
 
+// Source and destination are the same: there is nothing to copy.
+bool samples_image_stays(const struct samples_image *im);
 // "SRC=DST" lines, sorted, as `image mirror -f` takes them; without what stays.
 void samples_plan_print(struct buf *ret, const struct samples_plan *p);
 // How many tags of S are in STATE.

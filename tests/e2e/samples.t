@@ -309,7 +309,7 @@ def nothing_mirrored_is_a_failure():
                         ("h.io/x:1", "not a registry"), ("file://a:1", "must not have a tag"), ("s3://a/b", "s3")):
         r = samples("-f", file, to, rc=1)
         check(message in r.err, message, r.err)
-    for arguments in ((), ("a", "b", "c"), ("h.io",), ("h.io", "i.io"), ("file://x", "h.io")):
+    for arguments in ((), ("a", "b", "c"), ("h.io",), ("h.io", "i.io"), ("file://x", "h.io"), ("file://x", "file://x")):
         samples(*arguments, rc=1)
 
 
@@ -354,6 +354,12 @@ def what_is_at_the_mirror_already_stays():
     check_equal(at(destination, "")["a/x:1"], digest, "the image")
     check_config("out", destination.host, ["c"])
     check_equal(len(mapping("out")), 1, "lines of mapping.txt")
+    # What is not there under its own name comes from where another stream has it.
+    with open("map.yaml", "w") as f:
+        f.write("a_1: %s/a/y:1\nb_1: %s/a/y:1\n" % (destination.host, source.host))
+    digest = push("source", "a/y", "1", "y1")
+    samples("-f", "map.yaml", "--insecure", "--to-manifests=swap", destination.host)
+    check_equal(at(destination, "").get("a/y:1"), digest, "the image")
 
 
 @test

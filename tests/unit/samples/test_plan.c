@@ -100,7 +100,7 @@ TEST(what_is_at_the_mirror_has_no_line)
 	check_mapping("a_1: m:5000/o/a:1\nb_1: quay.io/o/b:1\n", NULL, "m:5000",
 		      "quay.io/o/b:1=m:5000/o/b:1\n");
 	REQUIRE_OK(fill(&m, "a_1: m:5000/o/a@" DIG "\n", NULL, "m:5000"));
-	CHECK(m.plan.images[0].stays);
+	CHECK(samples_image_stays(&m.plan.images[0]));
 }
 
 TEST(a_pull_spec_that_fits_nowhere_is_named_with_its_tag_and_a_remedy)
