@@ -10,6 +10,7 @@
 
 #define INSTALL_CONFIG_MAX ((size_t)4 << 20)
 #define SIGNING_KEY_MAX    ((size_t)4 << 20)
+#define PASSPHRASE_MAX     ((size_t)1 << 10)
 
 struct options {
 	struct security_options security;
@@ -18,7 +19,7 @@ struct options {
 	struct unpack_options unpack;
 	struct lookup_options lookup;
 	const char *from, *to, *file, *command, *command_os, *dir, *release_image, *cloud,
-		*install_config, *signing_key, *git, *output;
+		*install_config, *signing_key, *passphrase_file, *git, *output;
 	bool tools, credentials_requests, included, allow_unpatched;
 };
 
@@ -51,7 +52,9 @@ static const struct flag flags[] = {
 	 "bind installers to the release in this repository instead of where it was read from", 0,
 	 0},
 	{FLAG_STRING, 0, "signing-key", AT(signing_key), "FILE",
-	 "OpenPGP secret key, without a passphrase, that signs sha256sum.txt", 0, 0},
+	 "OpenPGP secret key that signs sha256sum.txt", 0, 0},
+	{FLAG_STRING, 0, "passphrase-file", AT(passphrase_file), "FILE",
+	 "the first line is the passphrase of --signing-key", 0, 0},
 	{FLAG_STRING, 0, "git", AT(git), "DIR", "needs the sources of components", FLAG_HIDDEN, 0},
 	{FLAG_STRING, 'o', "output", AT(output), "commit", "needs the sources of components",
 	 FLAG_HIDDEN, 0},
@@ -121,6 +124,9 @@ static int check(const struct options *o, struct err *e)
 		return err_set(
 			e, ERR_USAGE,
 			"--signing-key signs archives: it needs --tools or --command-os='*'");
+	if (given(o->passphrase_file) && !given(o->signing_key))
+		return err_set(e, ERR_USAGE,
+			       "--passphrase-file is only supported with --signing-key");
 	if (o->included && (o->tools || given(o->command) || given(o->file)))
 		return err_set(e, ERR_USAGE, "--included is only supported for manifests");
 	if (o->included && !given(o->install_config)) {
@@ -142,18 +148,41 @@ static int sign(void *arg, struct str text, struct buf *ret, struct err *e)
 	return signing_key_sign(arg, text, ret, e);
 }
 
-static int read_key(const struct options *o, int64_t now, struct signing_key **ret, struct err *e)
+static int open_key(const struct options *o, int64_t now, const char *passphrase,
+		    struct signing_key **ret, struct err *e)
 {
 	auto_buf struct buf bytes = BUF_INIT(SIGNING_KEY_MAX);
-
-	if (!given(o->signing_key))
-		return 0;
 	int failed = fs_read_file(&bytes, o->signing_key, e);
 
 	if (!failed)
-		failed = signing_key_read(ret, buf_str(&bytes), now, e);
+		failed = signing_key_read(ret, buf_str(&bytes), passphrase, now, e);
 	explicit_bzero(bytes.p, bytes.n);
-	return failed ? err_wrap(e, "--signing-key") : 0;
+	if (!failed)
+		return 0;
+	err_wrap(e, "--signing-key");
+	if (e->kind == ERR_DENIED && !passphrase)
+		err_hint(e, "hint: --passphrase-file FILE names a file with the passphrase");
+	return -1;
+}
+
+static int read_key(const struct options *o, int64_t now, struct signing_key **ret, struct err *e)
+{
+	auto_buf struct buf bytes = BUF_INIT(PASSPHRASE_MAX);
+
+	if (!given(o->signing_key))
+		return 0;
+	if (!given(o->passphrase_file))
+		return open_key(o, now, NULL, ret, e);
+	if (fs_read_file(&bytes, o->passphrase_file, e) < 0)
+		return err_wrap(e, "--passphrase-file");
+	if (bytes.n == 0)
+		return err_set(e, ERR_INPUT, "--passphrase-file: '%s' is empty",
+			       o->passphrase_file);
+	bytes.p[strcspn(bytes.p, "\r\n")] = '\0';
+	int failed = open_key(o, now, bytes.p, ret, e);
+
+	explicit_bzero(bytes.p, bytes.n);
+	return failed;
 }
 
 static int extract(const struct options *o, struct setup *s, struct release_extract_request *req,

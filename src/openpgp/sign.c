@@ -12,6 +12,7 @@
 struct signing_key {
 	rnp_ffi_t ffi;
 	rnp_key_handle_t key;
+	const char *passphrase; // while the key is chosen
 	int64_t now;
 };
 
@@ -44,6 +45,8 @@ static bool is_usable(const struct signing_key *k, rnp_key_handle_t key, bool *r
 	    (seconds && (int64_t)created + seconds <= k->now))
 		return false;
 	if (rnp_key_is_protected(key, &locked) == RNP_SUCCESS && !locked)
+		return true;
+	if (k->passphrase && rnp_key_unlock(key, k->passphrase) == RNP_SUCCESS)
 		return true;
 	*ret_locked = true;
 	return false;
@@ -85,7 +88,9 @@ static int open_key(struct signing_key *k, struct str keys, struct err *e)
 	if (r == RNP_SUCCESS)
 		r = choose(k, &locked);
 	if (!k->key && locked)
-		return err_set(e, ERR_INPUT, "the secret key is protected by a passphrase");
+		return err_set(e, ERR_DENIED, "%s",
+			       k->passphrase ? "the passphrase does not open the secret key"
+					     : "the secret key is protected by a passphrase");
 	if (!k->key && r != RNP_SUCCESS)
 		return fail(e, "the keys cannot be read", r);
 	return k->key ? 0
@@ -93,17 +98,20 @@ static int open_key(struct signing_key *k, struct str keys, struct err *e)
 				"there is no secret key in it that may sign, and is not expired");
 }
 
-int signing_key_read(struct signing_key **ret, struct str keys, int64_t now, struct err *e)
+int signing_key_read(struct signing_key **ret, struct str keys, const char *passphrase, int64_t now,
+		     struct err *e)
 {
 	auto_of(signing_key_free) struct signing_key *k = xcalloc(1, sizeof(*k));
 
 	if (keys.n > OPENPGP_KEYS_MAX)
 		return err_set(e, ERR_INPUT, "the keys have more than %zu bytes", OPENPGP_KEYS_MAX);
 	k->now = now;
+	k->passphrase = passphrase;
 	quiet_begin();
 	int failed = open_key(k, keys, e);
 
 	quiet_end();
+	k->passphrase = NULL;
 	if (failed)
 		return -1;
 	*ret = steal(&k);

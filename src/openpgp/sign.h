@@ -10,10 +10,11 @@
 
 struct signing_key;
 
-// The first key (or subkey) in KEYS, binary or armored, that can sign at NOW (unix time) and is not
-// protected by a passphrase. ERR_INPUT with the reason when there is none.
-int signing_key_read(struct signing_key **ret, struct str keys, int64_t now, struct err *e)
-	must_check;
+// The first key (or subkey) in KEYS, binary or armored, that can sign at NOW (unix time).
+// PASSPHRASE opens what is protected; NULL: there is none. ERR_DENIED: it is wanted, or the wrong
+// one; ERR_INPUT with the reason when there is no key.
+int signing_key_read(struct signing_key **ret, struct str keys, const char *passphrase, int64_t now,
+		     struct err *e) must_check;
 void signing_key_free(struct signing_key *k);
 DEFINE_AUTO(signing_key_free, struct signing_key)
 

@@ -264,6 +264,25 @@ def a_file_of_a_megabyte_costs_no_layer_below_it():
 
 # ---- archives
 
+def locked_key_signs_with_its_passphrase(r, gpg, quiet):
+    locked = [*gpg[:-1], "open sesame"]
+    subprocess.run(locked + ["--quick-gen-key", "locked@example.com", "rsa2048", "sign", "never"], **quiet)
+    with open("locked.asc", "wb") as f:
+        subprocess.run(locked + ["--armor", "--export-secret-keys", "locked@example.com"], stdout=f, **quiet)
+    for name, text in (("right", "open sesame\n"), ("wrong", "open\n"), ("empty", "")):
+        with open(name, "w") as f:
+            f.write(text)
+    extract = ["--command=oc", "--command-os=*", "--to=locked", "--signing-key=locked.asc"]
+    for more, reason in (([], "--signing-key: the secret key is protected by a passphrase\nhint: --passphrase-file FILE"),
+                         (["--passphrase-file=wrong"], "the passphrase does not open the secret key"),
+                         (["--passphrase-file=empty"], "'empty' is empty"), (["--passphrase-file=none"], "none: no such file")):
+        refused = r.extract(*extract, *more, run=ferry)
+        check(refused.rc == 1 and reason in refused.err, reason, refused.err)
+        check_equal(names("locked"), [], "nothing is there")
+    r.extract(*extract, "--passphrase-file=right")
+    subprocess.run(gpg + ["--verify", "locked/sha256sum.txt.asc", "locked/sha256sum.txt"], **quiet)
+
+
 @test
 def tools_are_archived_with_their_digests():
     need("gpg")
@@ -285,6 +304,7 @@ def tools_are_archived_with_their_digests():
     with open("tools/sha256sum.txt") as f:
         check_equal(sorted(line.split()[1] for line in f), names("tools")[:-2], "every file has its digest")
     subprocess.run(gpg + ["--verify", "tools/sha256sum.txt.asc", "tools/sha256sum.txt"], **quiet)
+    locked_key_signs_with_its_passphrase(r, gpg, quiet)
     with tarfile.open("tools/openshift-client-linux-4.18.1.tar.gz") as t:
         check_equal([(m.name, m.mode, m.uid, int(m.mtime), m.linkname) for m in t.getmembers()], [
             ("README.md", 0o644, 0, corpus.MTIME, ""), ("oc", 0o755, 0, corpus.MTIME, ""),
