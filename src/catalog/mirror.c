@@ -424,9 +424,10 @@ static int incomplete(const struct catalog_mirror *m, const struct catalog_count
 	size_t gone = n->failed + n->missing + n->bad;
 
 	if (gone > 0)
-		buf_printf(&what, "%zu of %zu images", gone, n->wanted + n->bad);
+		buf_printf(&what, "%zu of %zu images are missing", gone, n->wanted + n->bad);
 	if (m->broken.n > 0)
-		buf_printf(&what, "%s%zu files of the catalog", what.n ? " and " : "", m->broken.n);
+		buf_printf(&what, "%s%zu files of the catalog cannot be read",
+			   what.n ? " and " : "", m->broken.n);
 	err_set(e, ERR_INCOMPLETE, INCOMPLETE ": %s, named in %s/" MISSING_FILE, what.p, m->dir);
 	catalog_mirror_hint(m, e);
 	return -1;

@@ -578,7 +578,8 @@ static void put_image(struct writer *w, const struct catalog_plan *p, uint32_t i
 	put_text(w, "status", status_of(m, i));
 	put_number(w, "bytes", p->bytes_of[i]);
 	if (is_gap(m, i))
-		put_text(w, "reason", m->items[i].why ? m->items[i].why : "not found");
+		put_text(w, "reason",
+			 m->items[i].why ? m->items[i].why : "not found at the source");
 	json_out_key(&w->json, "packages");
 	json_out_begin(&w->json, '[');
 	each_package(p, i, last, put_package_name, arg);

@@ -131,7 +131,7 @@ def what_is_missing_is_listed_with_its_bundles_and_the_rest_is_mirrored():
                  "repository name must be lowercase\tbeta: beta.v2.0.0" % (shop.host, shop.host),
                  "%s/ops/gone:v9\tnot found at the source\tbeta: beta.v2.0.0" % shop.host], "missing.txt")
     check_match(r"(?m)^  not found at the source \(1\)\n    \S+/ops/gone:v9, for beta: beta\.v2\.0\.0$", r.err, "standard error")
-    check_match(r"(?m)^error: errors during mirroring\. .*: 2 of 9 images, named in m/missing\.txt$", r.err, "standard error")
+    check_match(r"(?m)^error: errors during mirroring\. .*: 2 of 9 images are missing, named in m/missing\.txt$", r.err, "standard error")
     check("cat-index:v1" in r.out and "wrote mirroring manifests to m\n" in r.out, "the index is there, the files are", r.out)
     check("%s/ops/gone:v9=" % shop.host in read("m/mapping.txt"), "mapping.txt has it, for another try")
 

@@ -64,7 +64,7 @@ TEST(what_is_missing_keeps_nothing_else_and_is_told)
 	CHECK(has(&f, "olm/cat-index", "v1"));
 	CHECK_FAILS(catalog_mirror_verdict(&f.m, &e));
 	CHECK_INT(e.kind, ERR_INCOMPLETE);
-	CHECK(strstr(e.text, ": 1 of 7 images, named in "));
+	CHECK(strstr(e.text, ": 1 of 7 images are missing, named in "));
 	CHECK(strstr(e.text, "/m/missing.txt"));
 	struct catalog_count n = catalog_mirror_count(&f.m);
 

@@ -180,7 +180,7 @@ TEST(programs_get_the_same_as_json)
 	check_number(&beta, "sharedBytes", 1003);
 	check_number(&beta, "bytes", 1016);
 	check_text(&gone, "status", "missing");
-	check_text(&gone, "reason", "not found");
+	check_text(&gone, "reason", "not found at the source");
 	check_text(&gamma, "status", "planned");
 	check_text(&gamma, "destination", "dst.io/olm/ops-gamma:v1");
 	check_number(&gamma, "bytes", 303);
