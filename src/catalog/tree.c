@@ -626,8 +626,6 @@ static int choose_links(struct tree *t, bool *ret_any, struct err *e)
 
 static int settle(struct tree *t, struct tree_link *k, struct err *e)
 {
-	auto_free char *name = catalog_tree_name(t->label, k->path);
-
 	k->dropped = true;
 	switch (k->met) {
 	case MET_FILE:
