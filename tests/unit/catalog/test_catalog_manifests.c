@@ -213,26 +213,50 @@ TEST(an_index_by_digest_on_media_has_no_source_that_a_cluster_knows)
 
 TEST(notices_are_the_references_sorted)
 {
+	static const char *const want[] = {
+		"a.io/x:v1, skip writing to ImageDigestMirrorSet",
+		INDEX ", skip writing to ImageDigestMirrorSet",
+		"z.io/w:v1, skip writing to ImageDigestMirrorSet",
+		"a.io/x:v1, skip writing to ImageContentSourcePolicy",
+		INDEX ", skip writing to ImageContentSourcePolicy",
+		"z.io/w:v1, skip writing to ImageContentSourcePolicy",
+	};
+	auto_catalog_manifests struct catalog_manifests m = {0};
+	struct line l = {INDEX, "m.example.com/olm", NULL, 2};
+	struct err e;
+
+	REQUIRE_OK(make(&m, "a.io/x:v1\nb.io/y@" DA "\nz.io/w:v1", &l, &(struct wish){0}, &e));
+	CHECK_INT(m.notices.n, ARRAY_SIZE(want));
+	for (size_t i = 0; i < m.notices.n && i < ARRAY_SIZE(want); i++) {
+		auto_free char *line = xasprintf("no digest mapping available for %s", want[i]);
+
+		CHECK_STR(m.notices.v[i], line);
+	}
+}
+
+TEST(notices_name_what_is_read)
+{
 	auto_catalog_manifests struct catalog_manifests m = {0};
 	struct line l = {"file://local/index/cat/fbc:v1", "m.example.com/olm", NULL, 2};
 	struct err e;
 
-	REQUIRE_OK(make(&m, "b.io/y@" DA "\nz.io/x:v1", &l, &(struct wish){0}, &e));
+	REQUIRE_OK(make(&m, "z.io/x:v1", &l, &(struct wish){0}, &e));
 	CHECK_INT(m.notices.n, 4);
-	if (m.notices.n != 4)
-		return;
-	CHECK_STR(m.notices.v[0],
-		  "no digest mapping available for file://local/index/cat/fbc/x:v1, skip writing "
-		  "to ImageDigestMirrorSet");
-	CHECK_STR(m.notices.v[1],
-		  "no digest mapping available for file://local/index/cat/fbc:v1, skip writing to "
-		  "ImageDigestMirrorSet");
-	CHECK_STR(m.notices.v[2],
-		  "no digest mapping available for file://local/index/cat/fbc/x:v1, skip writing "
-		  "to ImageContentSourcePolicy");
-	CHECK_STR(m.notices.v[3],
-		  "no digest mapping available for file://local/index/cat/fbc:v1, skip writing to "
-		  "ImageContentSourcePolicy");
+	if (m.notices.n == 4)
+		CHECK_STR(m.notices.v[0],
+			  "no digest mapping available for file://local/index/cat/fbc/x:v1, skip "
+			  "writing to ImageDigestMirrorSet");
+}
+
+TEST(a_repository_is_no_mirror_of_itself)
+{
+	auto_catalog_manifests struct catalog_manifests m = {0};
+	struct line l = {"m.example.com/olm/fbc@" DA, "m.example.com/olm", NULL, 2};
+	struct err e;
+
+	REQUIRE_OK(make(&m, "b.io/y@" DB, &l, &(struct wish){0}, &e));
+	CHECK(strstr(text_of(&m, "imageDigestMirrorSet.yaml"), "source: b.io/y\n"));
+	CHECK(!strstr(text_of(&m, "imageDigestMirrorSet.yaml"), "m.example.com/olm/fbc"));
 }
 
 TEST(a_cluster_catalog_names_the_index)
@@ -371,6 +395,12 @@ TEST(a_registry_stands_for_its_images_where_their_paths_are_kept)
 		 "idms-scope registry: not all of b.io is below one path of the mirror, b.io/z/a/b "
 		 "is at m.example.com/z/a-b\nhint: use --idms-scope=repository, or "
 		 "--max-components=0 so that paths stay"},
+		// The index has gone elsewhere.
+		{{"b.io/cat/fbc@" DA, "m.example.com/olm", "m.example.com/idx/cat/fbc:v1", 0},
+		 "b.io/y/z@" DA,
+		 "idms-scope registry: not all of b.io is below one path of the mirror, "
+		 "b.io/cat/fbc is at m.example.com/idx/cat/fbc\nhint: use "
+		 "--idms-scope=repository, or --max-components=0 so that paths stay"},
 		// "a-z" ends like "z", and is not below anything.
 		{{INDEX, "m.example.com/x/a", NULL, 2},
 		 "b.io/z@" DA,

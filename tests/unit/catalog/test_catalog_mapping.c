@@ -301,15 +301,34 @@ TEST(a_name_that_grows_too_long_is_left_out)
 	CHECK(m.bad.n == 1 && strstr(m.bad.v[0], "must not be more than 255 characters"));
 }
 
+TEST(names_that_take_more_than_the_ceiling_are_refused)
+{
+	enum { IMAGES = 50000, LONG = 240 };
+	auto_catalog_mapping struct catalog_mapping m = {0};
+	auto_catalog struct catalog c = {0};
+	struct err e = {0};
+
+	c.images = arena_alloc(&c.arena, IMAGES * sizeof(*c.images));
+	for (; c.nimages < IMAGES; c.nimages++) {
+		auto_free char *text = xasprintf("q.io/%0*zu", LONG - 20, c.nimages);
+
+		c.images[c.nimages].text = arena_strdup(&c.arena, text);
+	}
+	CHECK_FAILS(map_catalog(&m, &c, &TO_PATH, &e));
+	CHECK_STR(e.text, "the names of the images take more than 32 MiB");
+	CHECK_INT(e.kind, ERR_INPUT);
+}
+
 TEST(in_a_folder_no_image_takes_the_name_of_a_repositorys_own_files)
 {
 	auto_catalog_mapping struct catalog_mapping m = {0}, to_registry = {0};
+	struct line unjoined = {INDEX, "m.example.com/olm", NULL, 0};
 	struct err e;
 
 	REQUIRE_OK(map_texts(&m, "quay.io/org/blobs:v1", &TO_FOLDER, &e));
 	CHECK_INT(m.n, 1);
 	CHECK_INT(m.bad.n, 1);
-	REQUIRE_OK(map_texts(&to_registry, "quay.io/org/blobs:v1", &TO_PATH, &e));
+	REQUIRE_OK(map_texts(&to_registry, "quay.io/org/blobs:v1", &unjoined, &e));
 	CHECK_INT(to_registry.n, 2);
 }
 
