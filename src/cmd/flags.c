@@ -273,12 +273,17 @@ static const char *next_value(struct parser *p)
 	return p->at < p->argc ? p->argv[p->at++] : NULL;
 }
 
+static int hint_blanks(const struct flag *f, struct err *e)
+{
+	return err_hint(e, "hint: write '--%s%s' without blanks around '='", f->name,
+			f->type == FLAG_BOOL ? "=true" : "=VALUE");
+}
+
 // `--to = x`: pflag would take "=" for the value and mirror to a folder or registry named so.
 static int equals_apart(const struct flag *f, struct err *e)
 {
 	err_set(e, ERR_USAGE, "flag needs an argument: --%s", f->name);
-	return err_hint(e, "hint: write '--%s%s' without blanks around '='", f->name,
-			f->type == FLAG_BOOL ? "=true" : "=VALUE");
+	return hint_blanks(f, e);
 }
 
 static int suggest_flag(const struct parser *p, struct str name, struct err *e)
@@ -327,7 +332,7 @@ static int parse_long(struct parser *p, const char *word, struct err *e)
 	if (!value)
 		return err_set(e, ERR_USAGE, "flag needs an argument: %s", word);
 	if (flag_set(f, base, value, e) < 0)
-		return -1;
+		return *value ? -1 : hint_blanks(f, e); // `--max-components= 2`
 	if (f->type == FLAG_BOOL && !rest.p && p->at < p->argc && strcmp(p->argv[p->at], "=") == 0)
 		return equals_apart(f, e);
 	return 0;

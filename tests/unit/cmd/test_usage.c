@@ -56,6 +56,7 @@ static void outcome_release(struct outcome *o)
 	"Flag --print-mirror-instructions's value 'icsp' has been deprecated. Use 'idms' instead " \
 	"to allow the printing of instructions for ImageDigestSources and ImageDigestMirrorSet.\n"
 #define RELEASE "127.0.0.1:1/openshift-release-dev/ocp-release:4.18.7-x86_64"
+#define CATALOG "127.0.0.1:1/cat/fbc:v1"
 #define IMAGE   "127.0.0.1:1/test/single:v1"
 
 static const struct {
@@ -126,9 +127,30 @@ static const struct {
 	{{"image", "info"}, "error: info expects at least one argument, an image pull spec\n"},
 	{{"image", "info", "a", "-o", "yaml"},
 	 "error: unrecognized --output, only 'json' is supported\n"},
+	// adm catalog mirror
+	{{"adm", "catalog", "mirror"}, "error: must specify source and dest\n"},
+	{{"adm", "catalog", "mirror", CATALOG}, "error: must specify source and dest\n"},
+	{{"adm", "catalog", "mirror", CATALOG, "127.0.0.1:2/olm", "more"},
+	 "error: only a source and a dest are accepted, and 'more' is neither\n"},
+	{{"adm", "catalog", "mirror", "--nope", CATALOG, "127.0.0.1:2/olm"},
+	 "error: unknown flag: --nope\nSee 'oc adm catalog mirror --help' for usage.\n"},
+	{{"adm", "catalog", "mirror", CATALOG, "127.0.0.1:2/olm", "--max-components", "=", "2"},
+	 "error: flag needs an argument: --max-components\nhint: write '--max-components=VALUE' without blanks around '='\nSee 'oc adm catalog mirror --help' for usage.\n"},
+	{{"adm", "catalog", "mirror", CATALOG, "127.0.0.1:2/olm", "--max-components=", "2"},
+	 "error: invalid argument \"\" for \"--max-components\" flag: strconv.ParseInt: parsing \"\": invalid syntax\nhint: write '--max-components=VALUE' without blanks around '='\nSee 'oc adm catalog mirror --help' for usage.\n"},
+	{{"adm", "catalog", "mirror", CATALOG, "127.0.0.1:2/olm", "--max-components=1"},
+	 "error: maxPathComponents must be 0 (no limit) or greater than 1\n"},
+	{{"adm", "catalog", "mirror", "127.0.0.1:1/Cat/Fbc:v1", "127.0.0.1:2/olm"},
+	 "error: \"127.0.0.1:1/Cat/Fbc:v1\" is not a valid image reference: repository name must be lowercase\n"},
+	{{"adm", "catalog", "mirror", CATALOG, "file://"},
+	 "error: \"\" is not a valid image reference: repository name must have at least one component\n"},
+	{{"adm", "catalog", "mirror", CATALOG, "127.0.0.1:2/olm", "-o", "json"},
+	 "error: --output=json is the plan of --dry-run, and --manifests-only makes none\n"},
 	// commands
-	{{"adm", "catalog", "mirror"},
-	 "error: unknown command \"catalog\" for \"oc adm\"\nSee 'oc adm --help' for usage.\n"},
+	{{"adm", "node"},
+	 "error: unknown command \"node\" for \"oc adm\"\nSee 'oc adm --help' for usage.\n"},
+	{{"adm", "catalog", "build"},
+	 "error: unknown command \"build\" for \"oc adm catalog\"\nSee 'oc adm catalog --help' for usage.\n"},
 	{{"adm", "release", "miror"},
 	 "error: unknown command \"miror\" for \"oc adm release\"\nhint: did you mean 'oc adm release mirror'?\nSee 'oc adm release --help' for usage.\n"},
 	{{"registry", "login"},
