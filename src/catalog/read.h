@@ -7,8 +7,8 @@
 // names, or that a higher layer hides, does not count, whatever is in it. A database is read from
 // an unlinked temporary file. Everything that a layer says is verified before this returns 0.
 //
-// Errors name the file, the document in it and the place: "configs/x/catalog.yaml: document 3:
-// line 120: …".
+// Errors name the file, the document in it and the line where that begins, then what is wrong and
+// where: "configs/x/catalog.yaml: document 3 (line 100): line 120: …".
 #ifndef CATALOG_READ_H
 #define CATALOG_READ_H
 
