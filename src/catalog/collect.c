@@ -152,59 +152,9 @@ static struct str bundle_name(const struct collect *c, size_t bundle)
 	return (struct str){key.p + PACKAGE_BYTES, key.n - PACKAGE_BYTES};
 }
 
-// Numbers of FROM as numbers of C, for all that FROM has: caller frees.
-static int merge_bundles(struct collect *c, const struct collect *from, uint32_t *to, struct err *e)
-{
-	for (size_t i = 0; i < from->bundles.n; i++) {
-		uint32_t number = package_of(from, i);
-		struct str package =
-			number == CATALOG_NONE ? STR("") : text_of(&from->packages, number);
-
-		if (collect_bundle(c, package, bundle_name(from, i), &to[i], e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int merge_images(struct collect *c, const struct collect *from, uint32_t *to, struct err *e)
-{
-	for (size_t i = 0; i < from->images.n; i++)
-		if (intern(c, &c->images, text_of(&from->images, i), CATALOG_IMAGES_MAX, "images",
-			   &to[i], e) < 0)
-			return -1;
-	return 0;
-}
-
-int collect_merge(struct collect *c, const struct collect *from, struct err *e)
-{
-	auto_free uint32_t *bundles = xcalloc(from->bundles.n, sizeof(*bundles));
-	auto_free uint32_t *images = xcalloc(from->images.n, sizeof(*images));
-
-	for (size_t i = 0; i < from->packages.n; i++)
-		if (collect_package(c, text_of(&from->packages, i), e) < 0)
-			return -1;
-	if (merge_bundles(c, from, bundles, e) < 0 || merge_images(c, from, images, e) < 0)
-		return -1;
-	for (size_t i = 0; i < from->nedges; i++) {
-		const struct edge *edge = &from->edges[i];
-
-		if (add_edge(c, images[edge->image], bundles[edge->bundle], e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 bool collect_is_empty(const struct collect *c)
 {
 	return c->packages.n == 0 && c->bundles.n == 0 && c->images.n == 0;
-}
-
-size_t collect_memory(const struct collect *c)
-{
-	size_t texts = c->packages.n + c->bundles.n + c->images.n;
-
-	return sizeof(*c) + c->text + texts * (2 * sizeof(struct map_entry)) +
-	       c->cap * sizeof(struct edge);
 }
 
 // ---- the end: everything sorted, numbers replaced by places

@@ -26,12 +26,8 @@ int collect_bundle(struct collect *c, struct str package, struct str name, uint3
 // BUNDLE needs IMAGE; CATALOG_NONE: the catalog names it, and no bundle needs it. Empty: nothing.
 int collect_image(struct collect *c, uint32_t bundle, struct str image, struct err *e) must_check;
 
-// Everything that FROM has, too.
-int collect_merge(struct collect *c, const struct collect *from, struct err *e) must_check;
 // No package, bundle or image at all?
 bool collect_is_empty(const struct collect *c);
-// Bytes that C occupies, roughly.
-size_t collect_memory(const struct collect *c);
 
 // Sorted, without duplicates. C is empty afterwards.
 void collect_finish(struct collect *c, struct catalog *ret);

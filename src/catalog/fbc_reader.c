@@ -14,10 +14,18 @@
 
 enum { THREADS_DEFAULT = 2, THREADS_MAX = 64, JOBS_MAX = 256, CHUNK = 64 << 10 };
 
+// A document names an image; numbers are of reader.texts, NONE where there is nothing to name.
+struct row {
+	uint32_t package, name, image;
+	bool is_package; // PACKAGE is all that it says
+};
+#define NONE UINT32_MAX
+
 // Guarded by the reader's lock while threads run, but for `path`.
 struct file {
 	char *path;
-	struct collect *found; // NULL: nothing yet, or nothing that counts
+	struct row *rows; // what its documents say
+	size_t nrows, rows_cap;
 	char *error;           // the first one; owned
 	size_t error_document; // where; 0: the file as a whole, whose name is in the text
 	bool is_gone;
@@ -45,8 +53,9 @@ struct fbc_reader {
 	pthread_cond_t has_job, has_room;
 	struct job jobs[JOBS_MAX]; // a ring
 	size_t first, njobs;
-	size_t waiting; // bytes of documents that no thread is done with
-	size_t memory;  // of what was found
+	size_t waiting;   // bytes of documents that no thread is done with
+	struct map texts; // of all files, each once
+	size_t memory;    // of texts and rows
 	bool no_more;
 	char chunk[CHUNK];
 };
@@ -54,12 +63,12 @@ struct fbc_reader {
 // ---- what is known of a file
 
 // What F said does not count. Called locked.
-static void drop_found(struct fbc_reader *r, struct file *f)
+static void drop_rows(struct fbc_reader *r, struct file *f)
 {
-	if (f->found)
-		r->memory -= collect_memory(f->found);
-	collect_free(f->found);
-	f->found = NULL;
+	r->memory -= f->rows_cap * sizeof(*f->rows);
+	free(f->rows);
+	f->rows = NULL;
+	f->nrows = f->rows_cap = 0;
 }
 
 // Called locked.
@@ -70,7 +79,7 @@ static void set_error(struct fbc_reader *r, struct file *f, size_t document, con
 	free(f->error);
 	f->error = xstrdup(why->text);
 	f->error_document = document;
-	drop_found(r, f);
+	drop_rows(r, f);
 }
 
 // Does it still matter what DOCUMENT of F says? Called locked.
@@ -90,40 +99,48 @@ static bool matters_now(struct fbc_reader *r, const struct file *f, size_t docum
 
 // ---- threads that parse
 
-static int collect_document(struct collect *c, const struct fbc_document *d, struct err *e)
+// The number of TEXT. Called locked.
+static uint32_t intern(struct fbc_reader *r, const char *text)
 {
-	bool is_package = strcmp(d->schema, "olm.package") == 0;
-	const char *package = is_package && !d->package[0] ? d->name : d->package;
-	uint32_t bundle;
+	bool is_new;
+	const struct map_entry *entry = map_put(&r->texts, str_of(text), &is_new);
 
-	if (is_package && collect_package(c, str_of(d->name), e) < 0)
-		return -1;
-	if (d->nimages == 0 && strcmp(d->schema, "olm.bundle") != 0)
-		return 0;
-	if (collect_bundle(c, str_of(package), str_of(d->name), &bundle, e) < 0)
-		return -1;
-	for (size_t i = 0; i < d->nimages; i++)
-		if (collect_image(c, bundle, str_of(d->images[i]), e) < 0)
-			return -1;
-	return 0;
+	if (is_new)
+		r->memory += entry->len + 2 * sizeof(*entry);
+	return (uint32_t)(entry - r->texts.entries);
 }
 
 // Called locked.
-static int add_found(struct fbc_reader *r, struct file *f, const struct fbc_document *d,
-		     struct err *e)
+static void add_row(struct fbc_reader *r, struct file *f, struct row row)
 {
-	if (!f->found) {
-		f->found = collect_new();
-		r->memory += collect_memory(f->found);
-	}
-	size_t before = collect_memory(f->found);
-	int failed = collect_document(f->found, d, e);
+	size_t before = f->rows_cap;
 
-	r->memory += collect_memory(f->found) - before;
-	if (!failed && r->memory > FBC_MEMORY_MAX)
+	vec_reserve(f->rows, f->nrows, f->rows_cap);
+	r->memory += (f->rows_cap - before) * sizeof(*f->rows);
+	f->rows[f->nrows++] = row;
+}
+
+// Called locked.
+static int add_document(struct fbc_reader *r, struct file *f, const struct fbc_document *d,
+			struct err *e)
+{
+	bool is_package = strcmp(d->schema, "olm.package") == 0;
+	const char *package = is_package && !d->package[0] ? d->name : d->package;
+	struct row row = {intern(r, package), NONE, NONE, .is_package = true};
+
+	if (is_package)
+		add_row(r, f, row);
+	row = (struct row){row.package, intern(r, d->name), NONE, false};
+	if (strcmp(d->schema, "olm.bundle") == 0)
+		add_row(r, f, row);
+	for (size_t i = 0; i < d->nimages; i++) {
+		row.image = intern(r, d->images[i]);
+		add_row(r, f, row);
+	}
+	if (r->memory > FBC_MEMORY_MAX)
 		return err_set(e, ERR_INPUT, "what the catalog says takes more than %zu bytes",
 			       FBC_MEMORY_MAX);
-	return failed;
+	return 0;
 }
 
 struct parsing {
@@ -139,7 +156,7 @@ static int on_document(void *arg, const struct fbc_document *d, struct err *e)
 
 	pthread_mutex_lock(&p->r->lock);
 	if (!f->is_gone && !f->error)
-		failed = add_found(p->r, f, d, e);
+		failed = add_document(p->r, f, d, e);
 	pthread_mutex_unlock(&p->r->lock);
 	return failed;
 }
@@ -230,7 +247,7 @@ struct fbc_reader *fbc_reader_new(const struct fbc_reader_config *cfg, struct er
 
 static void free_file(struct file *f)
 {
-	collect_free(f->found);
+	free(f->rows);
 	buf_free(&f->text);
 	free(f->error);
 	free(f->path);
@@ -257,6 +274,7 @@ void fbc_reader_free(struct fbc_reader *r)
 	for (size_t i = 0; i < r->nfiles; i++)
 		free_file(r->files[i]);
 	free(r->files);
+	map_release(&r->texts);
 	map_release(&r->by_path);
 	pthread_cond_destroy(&r->has_room);
 	pthread_cond_destroy(&r->has_job);
@@ -271,7 +289,7 @@ static void end_file(struct fbc_reader *r, struct file *f)
 	buf_free(&f->text);
 	pthread_mutex_lock(&r->lock);
 	f->is_gone = true;
-	drop_found(r, f);
+	drop_rows(r, f);
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -480,15 +498,39 @@ static int read_ignores(struct fbc_reader *r, struct ignore *ig, struct err *e)
 	return 0;
 }
 
+static struct str text_of(const struct fbc_reader *r, uint32_t number)
+{
+	if (number == NONE)
+		return STR("");
+	return (struct str){r->texts.entries[number].key, r->texts.entries[number].len};
+}
+
+static int collect_row(const struct fbc_reader *r, const struct row *row, struct collect *to,
+		       struct err *e)
+{
+	uint32_t bundle;
+
+	if (row->is_package)
+		return collect_package(to, text_of(r, row->package), e);
+	if (collect_bundle(to, text_of(r, row->package), text_of(r, row->name), &bundle, e) < 0)
+		return -1;
+	return collect_image(to, bundle, text_of(r, row->image), e);
+}
+
+static int collect_file(const struct fbc_reader *r, const struct file *f, struct collect *to,
+			struct err *e)
+{
+	for (size_t i = 0; i < f->nrows; i++)
+		if (collect_row(r, &f->rows[i], to, e) < 0)
+			return -1;
+	return 0;
+}
+
 static int add_file(struct fbc_reader *r, struct file *f, struct collect *to, struct err *e)
 {
-	int failed = 0;
+	int failed = f->error ? broken(r, f, f->error, e) : collect_file(r, f, to, e);
 
-	if (f->error)
-		failed = broken(r, f, f->error, e);
-	else if (f->found)
-		failed = collect_merge(to, f->found, e);
-	drop_found(r, f);
+	drop_rows(r, f);
 	return failed;
 }
 

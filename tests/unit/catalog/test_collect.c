@@ -73,36 +73,6 @@ TEST(an_empty_catalog_is_a_catalog)
 	CHECK_INT(got.npackages + got.nbundles + got.nimages, 0);
 }
 
-TEST(what_is_merged_is_the_same_as_if_it_had_come_in_one)
-{
-	auto_of(collect_free) struct collect *whole = collect_new(), *to = collect_new();
-	struct err e;
-
-	for (int part = 0; part < 5; part++) {
-		auto_of(collect_free) struct collect *c = collect_new();
-
-		for (int i = 0; i < 20; i++) {
-			auto_free char *package = xasprintf("p%d", i % 3);
-			auto_free char *bundle = xasprintf("b%d", (i * part) % 7);
-			auto_free char *image = xasprintf("i%d", (i + part) % 11);
-
-			REQUIRE_OK(add(whole, package, bundle, image, &e));
-			REQUIRE_OK(add(c, package, bundle, image, &e));
-		}
-		REQUIRE_OK(add(c, "", "loose", "i", &e));
-		REQUIRE_OK(add(whole, "", "loose", "i", &e));
-		REQUIRE_OK(collect_merge(to, c, &e));
-	}
-	auto_catalog struct catalog a = {0}, b = {0};
-
-	collect_finish(whole, &a);
-	collect_finish(to, &b);
-	auto_free char *want = print(&a), *got = print(&b);
-
-	CHECK_STR(got, want);
-	CHECK(a.nimages == 12);
-}
-
 TEST(texts_have_ceilings_and_no_nul)
 {
 	auto_of(collect_free) struct collect *c = collect_new();
@@ -157,7 +127,6 @@ TEST(all_texts_together_have_a_ceiling)
 	}
 	CHECK_INT(n, CATALOG_ARENA_MAX / (sizeof(name) + 1));
 	CHECK_STR(e.text, "the catalog's names have more than 33554432 bytes in all");
-	CHECK(collect_memory(c) >= CATALOG_ARENA_MAX - 2 * sizeof(name));
 }
 
 int main(void)
