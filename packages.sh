@@ -15,7 +15,7 @@ test_packages=(
 	"${demo_packages[@]}" docker-registry curl
 	clang clang-format clang-tidy valgrind perl
 	apache2-utils openssl skopeo podman buildah nginx-light strace util-linux procps
-	exfatprogs exfat-fuse fuse3 zstd git time gpg gpg-agent
+	exfatprogs exfat-fuse fuse3 zstd git time gpg gpg-agent jq
 	libhttp-parser-dev node-llhttp python3-jsonschema python3-yaml
 )
 

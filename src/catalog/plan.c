@@ -538,6 +538,15 @@ static const char *status_of(const struct catalog_mirror *m, size_t i)
 	return catalog_mirror_is_failed(m, i) ? "failed" : "planned";
 }
 
+// WHY may have hints for people behind its first line.
+static void put_reason(struct writer *w, const char *why)
+{
+	auto_free char *first =
+		why ? xstrndup(why, strcspn(why, "\n")) : xstrdup("not found at the source");
+
+	put_text(w, "reason", first);
+}
+
 static void put_package_name(void *arg, uint32_t package, uint32_t entry)
 {
 	struct writer *w = ((void **)arg)[0];
@@ -578,8 +587,7 @@ static void put_image(struct writer *w, const struct catalog_plan *p, uint32_t i
 	put_text(w, "status", status_of(m, i));
 	put_number(w, "bytes", p->bytes_of[i]);
 	if (is_gap(m, i))
-		put_text(w, "reason",
-			 m->items[i].why ? m->items[i].why : "not found at the source");
+		put_reason(w, m->items[i].why);
 	json_out_key(&w->json, "packages");
 	json_out_begin(&w->json, '[');
 	each_package(p, i, last, put_package_name, arg);

@@ -193,6 +193,21 @@ TEST(programs_get_the_same_as_json)
 	check_number(&totals, "sharedBytes", 1003);
 }
 
+TEST(hints_for_people_are_not_in_json)
+{
+	static const struct err down = {.kind = ERR_NET, .text = "no such host\nhint: check it"};
+	auto_of(catalog_plan_free) struct catalog_plan *plan = catalog_plan_new();
+	auto_mirrored struct mirrored f;
+	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+
+	mirrored_init(&f, "");
+	memory_fail_repository(f.w.place, "ops/gamma", MEMORY_MANIFEST_GET, &down);
+	REQUIRE_OK(make_plan(&f, plan));
+	catalog_plan_json(plan, collect, &text);
+	CHECK(strstr(text.p, "no such host\"") != NULL);
+	CHECK(strstr(text.p, "hint") == NULL);
+}
+
 TEST(lists_count_with_all_of_their_images_and_blobs_once)
 {
 	auto_of(catalog_plan_free) struct catalog_plan *plan = catalog_plan_new();
