@@ -3,6 +3,7 @@
 #include "catalog/manifests.h"
 
 #include "data/yaml_out.h"
+#include "policy/merge.h"
 #include "policy/mirror_sets.h"
 #include "util/cleanup.h"
 #include "util/map.h"

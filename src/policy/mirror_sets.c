@@ -3,8 +3,8 @@
 #include "policy/mirror_sets.h"
 
 #include "data/yaml_out.h"
+#include "policy/merge.h"
 #include "util/cleanup.h"
-#include "util/map.h"
 #include "util/mem.h"
 
 #include <string.h>
@@ -28,13 +28,6 @@ static const struct {
 const char *mirror_set_kind(enum mirror_set set)
 {
 	return sets[set].kind;
-}
-
-void policy_add(struct policy *p, const char *source, const char *mirror, bool tags)
-{
-	p->v = xreallocarray(p->v, p->n + 1, sizeof(*p->v));
-	p->v[p->n] = (struct policy_source){.source = xstrdup(source), .tags = tags};
-	strlist_add(&p->v[p->n++].mirrors, mirror);
 }
 
 bool mirror_set_takes(const char *place)
@@ -161,68 +154,24 @@ static int write_source(struct writing *w, struct buf *ret, const struct policy_
 	return too_large(w, s, e);
 }
 
-static int compare_sources(const void *a, const void *b)
+static int write_all(struct writing *w, struct buf *ret, const struct policy *p, struct err *e)
 {
-	const struct policy_source *x = *(const struct policy_source *const *)a;
-	const struct policy_source *y = *(const struct policy_source *const *)b;
-	int by_name = strcmp(x->source, y->source);
+	bool tags = w->cfg->set == MIRROR_SET_ITMS;
 
-	return by_name ? by_name : (x > y) - (x < y); // equal ones stay in their order
-}
-
-// One of all SOURCES with the same name.
-static void gather(struct policy_source *ret, const struct policy_source *const *sources, size_t n)
-{
-	auto_map struct map seen = {0};
-
-	*ret = (struct policy_source){.source = sources[0]->source};
-	for (size_t i = 0; i < n; i++) {
-		const struct strlist *mirrors = &sources[i]->mirrors;
-
-		if (ret->contact == POLICY_CONTACT_UNSAID)
-			ret->contact = sources[i]->contact;
-		for (size_t k = 0; k < mirrors->n; k++) {
-			bool new;
-
-			map_put(&seen, str_of(mirrors->v[k]), &new);
-			if (new)
-				strlist_add(&ret->mirrors, mirrors->v[k]);
-		}
-	}
-}
-
-static int write_all(struct writing *w, struct buf *ret, const struct policy_source **sources,
-		     size_t n, struct err *e)
-{
-	for (size_t i = 0, next; i < n; i = next) {
-		struct policy_source s;
-
-		for (next = i + 1; next < n; next++)
-			if (strcmp(sources[next]->source, sources[i]->source) != 0)
-				break;
-		gather(&s, sources + i, next - i);
-		int r = write_source(w, ret, &s, e);
-
-		strlist_release(&s.mirrors);
-		if (r < 0)
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].tags == tags && write_source(w, ret, &p->v[i], e) < 0)
 			return -1;
-	}
 	return w->open ? end_object(w, ret, e) : 0;
 }
 
 int mirror_sets_print(struct buf *ret, const struct policy *p, const struct mirror_sets_config *cfg,
 		      struct err *e)
 {
-	auto_free const struct policy_source **sources = xcalloc(p->n + 1, sizeof(*sources));
 	struct writing w = {.cfg = cfg, .object = BUF_INIT(BUF_TEXT_MAX)};
-	bool tags = cfg->set == MIRROR_SET_ITMS;
-	size_t n = 0;
+	auto_policy struct policy merged = {0};
 
-	for (size_t i = 0; i < p->n; i++)
-		if (p->v[i].tags == tags)
-			sources[n++] = &p->v[i];
-	qsort(sources, n, sizeof(struct policy_source *), compare_sources);
-	int r = write_all(&w, ret, sources, n, e);
+	policy_merge(&merged, p);
+	int r = write_all(&w, ret, &merged, e);
 
 	buf_free(&w.object);
 	return r;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mirror policies as a cluster takes them: ImageContentSourcePolicy, ImageDigestMirrorSet and
-// ImageTagMirrorSet objects, written. Reading them is policy/read.h.
+// ImageTagMirrorSet objects, written. Reading them is policy/read.h, making
+// policies policy/merge.h.
 //
 // Spec 3.4. Sources are sorted by bytes, each stands once with all its mirrors in the given order.
 // What does not fit into one object goes to the next: NAME-0, NAME-1, …. The measured size is the
@@ -20,9 +21,6 @@ struct mirror_sets_config {
 	size_t max_size;             // bytes of one object
 	const char *max_size_option; // its name in errors: "max-idms-size"
 };
-
-// Content of SOURCE is at MIRROR, too, for images by digest or TAGS: by tag. Copies.
-void policy_add(struct policy *p, const char *source, const char *mirror, bool tags);
 
 // Appends the objects of P's sources by digest (ITMS: by tag), each behind "---"; nothing when
 // there are none. ERR_INPUT when a source with its mirrors does not fit into an object of its own:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/mirror_sets.h"
 
+#include "policy/merge.h"
 #include "tap.h"
 #include "util/cleanup.h"
 #include "util/mem.h"
