@@ -222,8 +222,15 @@ static void put_line(struct call *c, const char *line)
 		progress_line(c->s->progress, "%s", line);
 		return;
 	}
+	auto_buf struct buf clean = BUF_INIT(BUF_TEXT_MAX);
+
+	text_clean(&clean, str_of(line));
+	for (size_t i = 0; i < clean.n; i++)
+		if (clean.p[i] == '\n')
+			clean.p[i] = '?';
+	buf_putc(&clean, '\n');
 	progress_settle(c->s->progress);
-	fprintf(c->s->io->out, "%s\n", line);
+	fwrite(clean.p, 1, clean.n, c->s->io->out);
 	fflush(c->s->io->out);
 }
 

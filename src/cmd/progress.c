@@ -55,17 +55,26 @@ struct progress {
 	struct map errors; // texts that were printed
 };
 
+// Directions that make text look like another.
+static bool reorders(uint32_t c)
+{
+	return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 void text_clean(struct buf *ret, struct str text)
 {
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = (unsigned char)text.p[i];
-		bool c1 = c == 0xc2 && i + 1 < text.n &&
-			  (unsigned char)text.p[i + 1] < 0xa0; // U+0080 to U+009F
+	while (text.n > 0) {
+		uint32_t c = 0;
+		size_t n = utf8_decode(text, &c);
+		bool control = (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0);
 
-		if (c1)
-			i++;
-		buf_putc(ret,
-			 (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || c1 ? '?' : (char)c);
+		if (n == 0 || control || reorders(c))
+			buf_putc(ret, '?');
+		else
+			buf_put(ret, text.p, n);
+		n = n > 0 ? n : 1;
+		text.p += n;
+		text.n -= n;
 	}
 }
 

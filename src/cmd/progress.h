@@ -43,7 +43,8 @@ void progress_retry(void *arg, const char *what, const struct err *why, unsigned
 // Time has passed: redraws the display, or says where we are.
 void progress_tick(struct progress *p);
 
-// Puts TEXT behind RET without what could steer a terminal; newlines and tabs stay.
+// Puts TEXT behind RET without what could steer a terminal, turn text around, or is no UTF-8;
+// newlines and tabs stay.
 void text_clean(struct buf *ret, struct str text);
 
 #endif

@@ -115,7 +115,8 @@ def database(packages, schema=SCHEMA, statements=(), pragmas=("page_size=4096",)
                 db.execute("INSERT INTO operatorbundle (name, bundlepath, version) VALUES (?, ?, '1.0.0')", (text, image))
                 db.execute("INSERT INTO channel_entry (channel_name, package_name, operatorbundle_name, depth) "
                            "VALUES ('stable', ?, ?, 0)", (name, text))
-                db.executemany("INSERT INTO related_image VALUES (?, ?)", [(r, text) for r in related])
+                if related:
+                    db.executemany("INSERT INTO related_image VALUES (?, ?)", [(r, text) for r in related])
         db.execute("COMMIT")
         for s in statements:
             db.execute(s)

@@ -342,6 +342,29 @@ TEST(an_interruption_is_acknowledged)
 	screen_free(&s);
 }
 
+TEST(text_from_outside_neither_steers_a_terminal_nor_turns_text_around)
+{
+	static const struct {
+		const char *text, *clean;
+	} rows[] = {
+		{"plain\ttext\n", "plain\ttext\n"},
+		{"caf\xc3\xa9 \xe2\x80\x9cx\xe2\x80\x9d", "caf\xc3\xa9 \xe2\x80\x9cx\xe2\x80\x9d"},
+		{"\x1b[31mred\a\r\b\x7f", "?[31mred????"},
+		{"C1: \xc2\x9b31m \xc2\xa0", "C1: ?31m \xc2\xa0"},
+		{"no UTF-8: \x9b \xff\xc3", "no UTF-8: ? ??"},
+		{"\xe2\x80\xaegnp.exe \xe2\x81\xa6", "?gnp.exe ?"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct buf clean = BUF_INIT(100);
+
+		text_clean(&clean, str_of(rows[i].text));
+		buf_putc(&clean, '\0');
+		CHECK_STR(clean.p, rows[i].clean);
+		buf_free(&clean);
+	}
+}
+
 int main(void)
 {
 	return tap_main();
