@@ -350,7 +350,7 @@ TEST(text_from_outside_neither_steers_a_terminal_nor_turns_text_around)
 		{"plain\ttext\n", "plain\ttext\n"},
 		{"caf\xc3\xa9 \xe2\x80\x9cx\xe2\x80\x9d", "caf\xc3\xa9 \xe2\x80\x9cx\xe2\x80\x9d"},
 		{"\x1b[31mred\a\r\b\x7f", "?[31mred????"},
-		{"C1: \xc2\x9b31m \xc2\xa0", "C1: ?31m \xc2\xa0"},
+		{"C1: \xc2\x9b[31m \xc2\xa0", "C1: ?[31m \xc2\xa0"},
 		{"no UTF-8: \x9b \xff\xc3", "no UTF-8: ? ??"},
 		{"\xe2\x80\xaegnp.exe \xe2\x81\xa6", "?gnp.exe ?"},
 	};
