@@ -231,6 +231,17 @@ def random_layer(storage, rnd, size):
     return storage.layer([(name, rnd.randbytes(size), 0o644)], level=1)
 
 
+ROOM = {"IMAGE": 300, "VERSION": 64, "ARCHITECTURE": 64}
+
+
+def program(rnd, *markers):
+    """A script with random bytes behind it; it prints what extracting it has written over its MARKERS."""
+    script = b"#!/bin/sh\ntr '\\0' '\\n' <\"$0\" | sed -n 's/^release \\([a-z]*\\)=/\\1 /p'\nexit\n"
+    marks = b"".join(b"\nrelease %s=\0_RELEASE_%s_LOCATION_\0%s\0" % (
+        m.lower().encode(), m.encode(), b"X" * ROOM[m]) for m in markers)
+    return script + marks + rnd.randbytes(1 << 18)
+
+
 def write_release(storage, host, rnd, version, names, base_sizes, sizes):
     base = [random_layer(storage, rnd, n) for n in base_sizes]
     components = []
@@ -239,11 +250,9 @@ def write_release(storage, host, rnd, version, names, base_sizes, sizes):
         if i % 3 == 0:
             own.append(random_layer(storage, rnd, 2000 + i))
         if name == "cli":
-            own.append(storage.layer([("usr/bin/oc", b"#!/bin/sh\n" + rnd.randbytes(1 << 18), 0o755)]))
+            own.append(storage.layer([("usr/bin/oc", program(rnd, "VERSION"), 0o755)]))
         elif name == "installer":
-            mark = b"\0_RELEASE_IMAGE_LOCATION_\0".ljust(300, b"X") + b"\0"
-            own.append(storage.layer([("usr/bin/openshift-install",
-                                       b"\x7fELF" + rnd.randbytes(1 << 18) + mark, 0o755)]))
+            own.append(storage.layer([("usr/bin/openshift-install", program(rnd, "IMAGE", "VERSION", "ARCHITECTURE"), 0o755)]))
         components.append((name, storage.image(ART, base + own)[0]))
     storage.release(host, version, components, base)
 

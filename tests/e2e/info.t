@@ -254,6 +254,46 @@ def media_are_shown_in_every_layout():
 
 
 @test
+def the_files_of_a_payload_are_shown_after_each_other():
+    r = info("--insecure", Release().reference, "--contents")
+    check_equal(re.findall(r"(?m)^# (.*)$", r.out), ["image-references", "release-metadata"], "names")
+    check('"kind": "ImageStream"' in r.out and "cincinnati-metadata-v0" in r.out, "and contents", r.out)
+
+
+@test
+def what_needs_the_sources_of_components_is_refused_by_name():
+    for flag in ("--changelog=git", "--bugs=git"):
+        r = info("--insecure", "127.0.0.1:9/a:1", "127.0.0.1:9/a:2", flag, run=ferry)
+        check_equal((r.rc, r.out), (1, ""), flag)
+        check_equal(r.err, "error: --changelog and --bugs read the sources of components, and ferry does not\n"
+                    "hint: --commits shows which commits to compare\n", "the reason")
+
+
+@test
+def images_of_a_list_are_chosen_or_shown_in_its_order():
+    source, s = Registry("source"), corpus.Storage("source")
+    entries = [s.image("a", [s.layer([("x", arch.encode(), 0o644)])], arch=arch) + (arch,) for arch in ("s390x", "amd64", "arm64")]
+    index = s.index("a", entries, "v1")[0]
+    image = source.host + "/a:v1"
+    source.mark()
+    r = ferry("image", "info", "--insecure", image)
+    check_equal((r.rc, r.out), (1, ""), "a list is not an image")
+    check_equal(re.findall(r"(?m)^ +linux/(\S+) +(sha256:\S+)$", r.err), [(e[2], e[0]) for e in entries], "the choice")
+    check_equal(len([p for _, p, _ in source.lines() if "/manifests/" in p]), 1, "entries are not read for that")
+    r = succeeds("image", "info", "--insecure", image, "--show-multiarch")
+    check_equal(re.findall(r"(?m)^(?:Digest|Manifest List): +(\S+)$", r.out), [d for e in entries for d in (e[0], index)], "all")
+    r = succeeds("image", "info", "--insecure", image, "--filter-by-os=linux/arm64")
+    check_equal(re.findall(r"(?m)^Digest: +(\S+)$", r.out), [entries[2][0]], "one")
+    r = succeeds("image", "info", "--insecure", "%s/a@%s" % (source.host, entries[1][0]))
+    check("\nDigest:" not in r.out and "Arch:" in r.out, "a digest that was asked for is not repeated", r.out)
+    with open("icsp.yaml", "w") as f:
+        f.write("apiVersion: operator.openshift.io/v1alpha1\nkind: ImageContentSourcePolicy\nmetadata: {name: x}\nspec:\n"
+                "  repositoryDigestMirrors:\n  - source: %s/b\n    mirrors: [%s/a]\n" % (DEAD, source.host))
+    r = succeeds("image", "info", "--insecure", "%s/b@%s" % (DEAD, entries[1][0]), "--icsp-file=icsp.yaml")
+    check_match(r"Name: +%s/b@%s\n" % (DEAD, entries[1][0]), r.out, "through a policy it keeps the name it was asked by")
+
+
+@test
 def texts_of_images_do_not_steer_the_terminal():
     source, s = Registry("source"), corpus.Storage("source")
     s.image("a", [s.layer([("x", b"x", 0o644)])], "v1", {"evil": "a\033]0;b\007c\tone\ntwo"})
