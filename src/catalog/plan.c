@@ -440,11 +440,17 @@ void catalog_plan_attribute(struct catalog_plan *p, const struct catalog_mirror 
 	qsort(p->packages, p->npackages, sizeof(*p->packages), by_size);
 }
 
+// Every package is told of, and what belongs to none where there is any.
+static bool is_told(const struct plan_package *k)
+{
+	return *k->name || k->images + k->missing + k->bundles > 0;
+}
+
 // --- for people
 
 static void print_package(struct buf *ret, const struct plan_package *k)
 {
-	if (k->images + k->missing + k->bundles == 0)
+	if (!is_told(k))
 		return;
 	buf_printf(ret, "  %s\t%zu\t%zu\t%s\t%s", *k->name ? k->name : "(the catalog itself)",
 		   k->bundles, k->images, gofmt_binary(k->unique).s, gofmt_binary(k->shared).s);
@@ -515,7 +521,7 @@ static void put_packages(struct writer *w, const struct catalog_plan *p)
 	for (size_t i = 0; i < p->npackages; i++) {
 		const struct plan_package *k = &p->packages[i];
 
-		if (k->images + k->missing + k->bundles == 0)
+		if (!is_told(k))
 			continue;
 		json_out_begin(&w->json, '{');
 		put_text(w, "name", k->name);

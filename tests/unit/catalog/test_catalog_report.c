@@ -208,6 +208,24 @@ TEST(hints_for_people_are_not_in_json)
 	CHECK(strstr(text.p, "hint") == NULL);
 }
 
+TEST(a_package_without_bundles_is_listed)
+{
+	auto_of(catalog_plan_free) struct catalog_plan *plan = catalog_plan_new();
+	auto_mirrored struct mirrored f;
+	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+	auto_json struct json_doc doc = {0};
+
+	mirrored_init(&f, "]}{\"schema\":\"olm.package\",\"name\":\"idle\",\"properties\":[");
+	REQUIRE_OK(make_plan(&f, plan));
+	catalog_plan_json(plan, collect, &text);
+	REQUIRE_OK(json_parse(&doc, buf_str(&text), JSON_LIMITS(1 << 20), 0, &e));
+	struct json root = json_root(&doc), packages = json_member(&root, "packages");
+	struct json idle = find(&packages, "name", "idle");
+
+	check_number(&idle, "bundles", 0);
+	check_number(&idle, "bytes", 0);
+}
+
 TEST(lists_count_with_all_of_their_images_and_blobs_once)
 {
 	auto_of(catalog_plan_free) struct catalog_plan *plan = catalog_plan_new();
