@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Images of a catalog and their places: spelled alike, they are one; two that would be one are an
-// error.
+// Images of a catalog and their places: spellings of one image are one entry.
 #include "catalog/mapping.h"
 
+#include "catalog/settle.h"
 #include "data/gofmt.h"
 #include "util/cleanup.h"
 #include "util/map.h"
 
 #include <string.h>
 
-enum { NAME_MAX_LEN = 255, PORT_MAX = 65535 };
+enum { NAME_MAX_LEN = 255 };
 
 static void entry_release(struct catalog_entry *x)
 {
@@ -26,90 +26,6 @@ void catalog_mapping_release(struct catalog_mapping *m)
 	free(m->v);
 	strlist_release(&m->bad);
 	*m = (struct catalog_mapping){0};
-}
-
-// DEST and what else is asked for.
-
-// The reference does not show the prefix of what it could not parse.
-static int dest_refused(const char *text, struct err *e)
-{
-	auto_reference struct reference ignored = {0};
-	struct err why;
-
-	for (const char *const *p = (const char *const[]){"file://", "s3://", NULL}; *p; p++) {
-		if (!starts_with(text, *p))
-			continue;
-		text += strlen(*p);
-		if (reference_parse(&ignored, text, REF_NO_PREFIX, &why) < 0)
-			*e = why;
-		return -1;
-	}
-	if (starts_with(text, "docker://"))
-		return err_hint(e, "hint: leave out docker://, a registry needs no prefix");
-	return -1;
-}
-
-// "mirror:5000", which the grammar reads as a repository and its tag.
-static bool is_short_registry(const struct reference *r)
-{
-	uint64_t port;
-
-	return r->type == REF_REGISTRY && *r->registry == '\0' && !r->has_digest &&
-	       !strpbrk(r->repository, "/_") && str_u64(str_of(r->tag), PORT_MAX, &port);
-}
-
-int catalog_dest_parse(struct reference *ret, const char *text, struct err *e)
-{
-	struct reference r;
-
-	if (reference_parse(&r, text, 0, e) < 0)
-		return dest_refused(text, e);
-	if (is_short_registry(&r)) {
-		free(r.registry);
-		r.registry = xasprintf("%s:%s", r.repository, r.tag);
-		*r.repository = '\0';
-		*r.tag = '\0';
-	}
-	*ret = r;
-	return 0;
-}
-
-static int check_index_dst(const struct catalog_mapping_config *cfg, struct err *e)
-{
-	const struct reference *at = cfg->index_dst;
-	auto_free char *text = reference_print(at);
-
-	if (cfg->dst->type == REF_FILE)
-		return err_set(e, ERR_USAGE,
-			       "the place of the index cannot be chosen in a folder: images are "
-			       "found below it");
-	if (at->type != REF_REGISTRY || *at->registry == '\0' || *at->repository == '\0')
-		return err_set(e, ERR_USAGE, "'%s' is no repository of a registry for the index",
-			       text);
-	if (at->has_digest)
-		return err_set(e, ERR_USAGE, "'%s' has a digest: the index is pushed under a tag",
-			       text);
-	return 0;
-}
-
-int catalog_mapping_check(const struct catalog_mapping_config *cfg, struct err *e)
-{
-	auto_free char *dst = reference_print(cfg->dst);
-
-	if (cfg->dst->type == REF_S3)
-		return err_set(e, ERR_USAGE,
-			       "'%s': S3 is not supported, mirror to a folder (file://) and copy "
-			       "it",
-			       dst);
-	if (cfg->dst->type == REF_REGISTRY && *cfg->dst->registry == '\0') {
-		err_set(e, ERR_USAGE, "destination '%s' names no registry", dst);
-		return err_hint(e, "hint: REGISTRY/%s for a registry, file://%s for a folder", dst,
-				dst);
-	}
-	if (cfg->dst->type == REF_REGISTRY && cfg->max_components == 1)
-		return err_set(e, ERR_USAGE,
-			       "maxPathComponents must be 0 (no limit) or greater than 1");
-	return cfg->index_dst ? check_index_dst(cfg, e) : 0;
 }
 
 // The images.
@@ -176,7 +92,7 @@ static char *refuse_place(const struct reference *dst)
 
 	if (dst->type == REF_FILE && has_reserved_component(dst->repository))
 		return xasprintf("'%s' would mix with the files of other repositories", name);
-	if (dst->type == REF_REGISTRY && strlen(name) > NAME_MAX_LEN)
+	if (strlen(dst->type == REF_REGISTRY ? name : dst->repository) > NAME_MAX_LEN)
 		return xasprintf("'%s': repository name must not be more than %d characters", name,
 				 NAME_MAX_LEN);
 	if (!repository_valid(dst->repository))
@@ -376,155 +292,6 @@ static int add_index(struct building *b, struct err *e)
 	return count_bytes(b, x, e);
 }
 
-// Two images and one tag.
-
-static bool same_repository(const struct reference *a, const struct reference *b)
-{
-	return a->type == b->type && strcmp(a->registry, b->registry) == 0 &&
-	       strcmp(a->repository, b->repository) == 0;
-}
-
-static const struct digest *known_digest(const struct building *b, const struct catalog_entry *x)
-{
-	if (x->src.has_digest)
-		return &x->src.digest;
-	return x->is_index ? b->cfg->src_root : NULL;
-}
-
-// What X is; asks for it when it is not known. NULL: nobody can tell.
-static const struct digest *ask_digest(const struct building *b, const struct catalog_entry *x,
-				       struct digest *room)
-{
-	const struct digest *known = known_digest(b, x);
-	struct err ignored;
-
-	if (known || !b->cfg->tag_digest)
-		return known;
-	return b->cfg->tag_digest(b->cfg->arg, &x->src, room, &ignored) == 0 ? room : NULL;
-}
-
-static bool same_image(const struct building *b, const struct catalog_entry *x,
-		       const struct catalog_entry *y)
-{
-	const struct digest *of_x = known_digest(b, x), *of_y = known_digest(b, y);
-	struct digest room_x, room_y;
-
-	// "img:v1" beside "img:v1@sha256:…": the catalog itself says what the tag stands for.
-	if (same_repository(&x->src, &y->src) && strcmp(x->src.tag, y->src.tag) == 0 &&
-	    !(of_x && of_y))
-		return true;
-	of_x = ask_digest(b, x, &room_x);
-	of_y = of_x ? ask_digest(b, y, &room_y) : NULL;
-	return of_x && of_y && digest_equal(of_x, of_y);
-}
-
-static int collision(const struct building *b, const struct catalog_entry *x,
-		     const struct catalog_entry *y, struct err *e)
-{
-	auto_free char *one = reference_print(&x->origin);
-	auto_free char *other = reference_print(&y->origin);
-	auto_free char *place = reference_print_repository(&x->dst);
-	bool joined = strcmp(x->origin.repository, y->origin.repository) != 0;
-
-	err_set(e, ERR_INPUT, "%s and %s would both become %s:%s", one, other, place, x->dst.tag);
-	if (joined && b->limit > 0)
-		return err_hint(e,
-				"hint: their paths are joined to one name; raise --max-components "
-				"above %d, 0 is no limit",
-				b->limit);
-	return err_hint(e, "hint: a mirror has no place for both, and they are not known to be the "
-			   "same image; leave one of them out of the catalog");
-}
-
-// DROPPED needs no copy of its own any more; whoever needs it needs KEPT.
-static void merge(struct catalog_entry *kept, struct catalog_entry *dropped)
-{
-	size_t n = 0, i = 0, k = 0;
-
-	dropped->is_there = true;
-	if (kept->is_index || dropped->is_index)
-		return;
-	uint32_t *all = xreallocarray(NULL, kept->nimages + dropped->nimages, sizeof(*all));
-
-	while (i < kept->nimages || k < dropped->nimages)
-		if (k == dropped->nimages ||
-		    (i < kept->nimages && kept->images[i] < dropped->images[k]))
-			all[n++] = kept->images[i++];
-		else
-			all[n++] = dropped->images[k++];
-	free(kept->images);
-	kept->images = all;
-	kept->nimages = kept->cap = n;
-}
-
-// The index brings itself; then what is there already, then the one that says what it is.
-static bool is_better(const struct catalog_entry *x, const struct catalog_entry *than)
-{
-	if (x->is_index)
-		return true;
-	if (x->is_there != than->is_there)
-		return x->is_there;
-	return x->src.has_digest && !than->src.has_digest;
-}
-
-static char *print_place(const struct catalog_entry *x)
-{
-	auto_free char *repository = reference_print_repository(&x->dst);
-
-	return xasprintf("%s:%s", repository, x->dst.tag);
-}
-
-// A tag of one repository that has moved: who asks for the digest still gets it.
-static bool take_hash_tag(struct catalog_entry *x, const struct catalog_entry *first)
-{
-	if (!x->src.has_digest || !first->src.has_digest || *x->src.tag == '\0' ||
-	    !same_repository(&x->src, &first->src))
-		return false;
-	struct catalog_hash_tag tag = catalog_hash_tag(&x->origin);
-
-	if (strcmp(x->dst.tag, tag.s) == 0)
-		return false;
-	free(x->dst.tag);
-	x->dst.tag = xstrdup(tag.s);
-	return true;
-}
-
-static int settle_tag(struct building *b, struct map *by_place, size_t i, struct err *e)
-{
-	struct catalog_entry *x = &b->to->v[i], *first;
-	auto_free char *place = print_place(x);
-	bool new;
-	struct map_entry *at = map_put(by_place, str_of(place), &new);
-
-	if (new) {
-		at->num = i;
-		return 0;
-	}
-	first = &b->to->v[at->num];
-	if (!same_image(b, first, x)) {
-		if (take_hash_tag(x, first))
-			return settle_tag(b, by_place, i, e);
-		return collision(b, first, x, e);
-	}
-	if (is_better(x, first)) {
-		merge(x, first);
-		at->num = i;
-	} else {
-		merge(first, x);
-	}
-	return 0;
-}
-
-static int settle_tags(struct building *b, struct err *e)
-{
-	auto_map struct map by_place = {0};
-
-	for (size_t i = 0; i < b->to->n; i++)
-		if (settle_tag(b, &by_place, i, e) < 0)
-			return -1;
-	return 0;
-}
-
 int catalog_mapping_make(const struct catalog *c, const struct catalog_mapping_config *cfg,
 			 struct catalog_mapping *ret, struct err *e)
 {
@@ -538,7 +305,7 @@ int catalog_mapping_make(const struct catalog *c, const struct catalog_mapping_c
 	map_release(&b.by_origin); // the places change
 	sort_entries(&m);
 	strlist_sort(&m.bad);
-	if (add_index(&b, e) < 0 || settle_tags(&b, e) < 0)
+	if (add_index(&b, e) < 0 || catalog_settle_tags(&m, cfg, e) < 0)
 		return -1;
 	*ret = m;
 	m = (struct catalog_mapping){0};

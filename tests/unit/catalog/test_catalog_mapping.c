@@ -383,8 +383,7 @@ TEST(two_images_do_not_become_one_tag)
 		 "limit"},
 		{"a.io/cat/fbc:v1",
 		 "a.io/cat/fbc:v1 and " INDEX " would both become m.example.com/olm/cat-fbc:v1\n"
-		 "hint: a mirror has no place for both, and they are not known to be the same image; "
-		 "leave one of them out of the catalog"},
+		 "hint: --index-dest names another place for the index image"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
