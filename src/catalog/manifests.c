@@ -123,6 +123,12 @@ static int scope_is_wrong(const struct set_file *f, const struct catalog_entry *
 			f->scope_option);
 }
 
+// As those who pull call it: they know Docker's older name as an alias.
+static const char *registry_name(const struct reference *r)
+{
+	return strcmp(r->registry, "index.docker.io") == 0 ? "docker.io" : r->registry;
+}
+
 // KNOWN has the place of each registry in P.
 static int add_registry(struct policy *p, struct map *known, const struct set_file *f,
 			const struct catalog_entry *x, struct err *e)
@@ -132,11 +138,11 @@ static int add_registry(struct policy *p, struct map *known, const struct set_fi
 
 	if (!mirror)
 		return scope_is_wrong(f, x, e);
-	struct map_entry *at = map_put(known, str_of(x->origin.registry), &new);
+	struct map_entry *at = map_put(known, str_of(registry_name(&x->origin)), &new);
 
 	if (new) {
 		at->num = p->n;
-		policy_add(p, x->origin.registry, mirror, by_tag(f));
+		policy_add(p, registry_name(&x->origin), mirror, by_tag(f));
 	} else if (strcmp(p->v[at->num].mirrors.v[0], mirror) != 0) {
 		return scope_is_wrong(f, x, e);
 	}
@@ -147,7 +153,7 @@ static int add_registry(struct policy *p, struct map *known, const struct set_fi
 static void add_repository(struct policy *p, const struct set_file *f,
 			   const struct catalog_entry *x)
 {
-	auto_free char *src = reference_print_repository(&x->origin);
+	auto_free char *src = xasprintf("%s/%s", registry_name(&x->origin), x->origin.repository);
 	auto_free char *dst = reference_print_repository(&x->dst);
 	const struct policy_source *last = p->n > 0 ? &p->v[p->n - 1] : NULL;
 

@@ -248,6 +248,27 @@ TEST(notices_name_what_is_read)
 			  "writing to ImageDigestMirrorSet");
 }
 
+TEST(dockers_older_name_is_written_as_the_one_that_is_asked_for)
+{
+	static const enum catalog_scope scopes[] = {CATALOG_SCOPE_REPOSITORY,
+						    CATALOG_SCOPE_REGISTRY};
+	static const char *const sources[] = {"    source: docker.io/a/b\n",
+					      "    source: docker.io\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(scopes); i++) {
+		auto_catalog_manifests struct catalog_manifests m = {0};
+		struct line l = {INDEX, "m.example.com", NULL, 2};
+		struct wish w = {.idms_scope = scopes[i]};
+		struct err e;
+
+		REQUIRE_OK(make(&m, "docker.io/a/b@" DA "\nindex.docker.io/a/b@" DB, &l, &w, &e));
+		const char *text = text_of(&m, "imageDigestMirrorSet.yaml");
+
+		CHECK(strstr(text, sources[i]));
+		CHECK(!strstr(text, "index.docker.io"));
+	}
+}
+
 TEST(a_repository_is_no_mirror_of_itself)
 {
 	auto_catalog_manifests struct catalog_manifests m = {0};
