@@ -12,7 +12,12 @@
 #include "catalog/tree.h"
 #include "util/map.h"
 
-enum { THREADS_DEFAULT = 2, THREADS_MAX = 64, JOBS_MAX = 256, CHUNK = 64 << 10 };
+enum {
+	THREADS_DEFAULT = 2,
+	THREADS_MAX = 8, // more would only wait for the layer
+	JOBS_MAX = 256,
+	CHUNK = 64 << 10,
+};
 
 // A document names an image; numbers are of reader.texts, NONE where there is nothing to name.
 struct row {
