@@ -211,7 +211,8 @@ int catalog_mirror_list(struct catalog_mirror *m, struct err *e)
 
 // --- copy ---
 
-// A part of the mapping on its way through mirror_run.
+// A part of the mapping on its way through mirror_run. There may be very many images: references
+// are borrowed.
 struct batch {
 	struct mappings mappings;
 	size_t *entries; // of the catalog's mapping, parallel
@@ -219,7 +220,7 @@ struct batch {
 
 static void batch_release(struct batch *b)
 {
-	mappings_release(&b->mappings);
+	free(b->mappings.v);
 	free(b->entries);
 }
 #define auto_batch __attribute__((cleanup(batch_release)))
@@ -229,13 +230,14 @@ static void batch_init(struct batch *b, const struct catalog_mirror *m, bool ind
 	*b = (struct batch){.entries = xcalloc(m->mapping.n + 1, sizeof(*b->entries))};
 	for (size_t i = 0; i < m->mapping.n; i++) {
 		const struct catalog_entry *x = &m->mapping.v[i];
-		struct reference dst = x->dst; // borrowed
+		struct mappings *to = &b->mappings;
 
 		if (x->is_there || x->is_index != index)
 			continue;
-		dst.has_digest = false;
-		b->entries[b->mappings.n] = i;
-		mappings_add(&b->mappings, &x->src, &dst, NULL);
+		vec_reserve(to->v, to->n, to->cap);
+		b->entries[to->n] = i;
+		to->v[to->n] = (struct mapping){.src = x->src, .dst = x->dst};
+		to->v[to->n++].dst.has_digest = false;
 	}
 }
 

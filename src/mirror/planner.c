@@ -656,9 +656,21 @@ static size_t target_of(struct plan_image *im, struct plan_destination *dst)
 	for (size_t i = 0; i < im->ntargets; i++)
 		if (im->targets[i].dst == dst)
 			return i;
+	if (!im->targets) // most images have one, and there may be many images
+		im->targets = xmalloc((im->cap = 1) * sizeof(*im->targets));
 	vec_reserve(im->targets, im->ntargets, im->cap);
 	im->targets[im->ntargets] = (struct plan_target){.dst = dst};
 	return im->ntargets++;
+}
+
+// TAG among TAGS, put there when it is not. Stays where it is when they are sorted.
+static const char *tag_of(struct strlist *tags, const char *tag)
+{
+	for (size_t i = 0; i < tags->n; i++)
+		if (strcmp(tags->v[i], tag) == 0)
+			return tags->v[i];
+	strlist_add(tags, tag);
+	return tags->v[tags->n - 1];
 }
 
 static void add_goal(struct planner *p, const struct mapping *m, struct plan_image *im,
@@ -666,10 +678,8 @@ static void add_goal(struct planner *p, const struct mapping *m, struct plan_ima
 {
 	size_t target = target_of(im, dst);
 	struct strlist *tags = &im->targets[target].tags;
-	const char *tag = m->dst.tag[0] != '\0' ? m->dst.tag : NULL;
+	const char *tag = m->dst.tag[0] != '\0' ? tag_of(tags, m->dst.tag) : NULL;
 
-	if (tag && !strlist_has(tags, tag))
-		strlist_add(tags, tag);
 	vec_reserve(p->goals, p->ngoals, p->goals_cap);
 	p->goals[p->ngoals++] = (struct plan_goal){im, target, tag, m->from};
 }

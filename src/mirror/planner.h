@@ -75,7 +75,7 @@ struct planner {
 	bool filter_given;
 	struct plan_image **images;
 	size_t nimages, images_cap;
-	struct plan_goal *goals; // one for each mapping; tags are borrowed from the mappings
+	struct plan_goal *goals; // one for each mapping
 	size_t ngoals, goals_cap;
 	struct map image_of; // src repo and tag or digest → struct plan_image *
 	struct map dst_of;   // repo → struct plan_destination *
@@ -88,7 +88,7 @@ struct planner {
 int planner_init(struct planner *p, const struct mirror_options *opt, struct transfer *t,
 		 struct places *places, struct err *e) must_check;
 void planner_release(struct planner *p);
-// Opens the repositories of M (expanded) and groups them by image. M outlives P.
+// Opens the repositories of M (expanded) and groups them by image.
 int planner_add_mappings(struct planner *p, const struct mappings *m, struct err *e) must_check;
 // Spawns the probes and the planning tasks on the transfer; P lives until transfer_run has
 // returned.

@@ -420,12 +420,13 @@ static bool writes_to_store(const struct planner *p)
 	return false;
 }
 
-static int prepare(struct planner *plan, struct mappings *expanded, const struct mappings *m,
-		   struct err *e)
+static int prepare(struct planner *plan, const struct mappings *m, struct err *e)
 {
-	if (mappings_expand(expanded, plan->places, m, plan->t, e) < 0)
+	auto_mappings struct mappings expanded = {0};
+
+	if (mappings_expand(&expanded, plan->places, m, plan->t, e) < 0)
 		return -1;
-	return planner_add_mappings(plan, expanded, e);
+	return planner_add_mappings(plan, &expanded, e);
 }
 
 // Everything that was put gets its name, also when the run failed: its lines say it is there.
@@ -469,7 +470,6 @@ static int run_plan(struct planner *plan, struct places *places, struct mirror_r
 int mirror_run(struct places *places, const struct mappings *m, const struct mirror_options *opt,
 	       const struct transfer_plan_visitor *visit, struct mirror_result *ret, struct err *e)
 {
-	struct mappings expanded = {0};
 	struct planner plan = {0};
 	struct mirror_result result = {
 		.items = xcalloc(m->n, sizeof(*result.items)),
@@ -493,7 +493,7 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	int r = planner_init(&plan, opt, t, places, e);
 
 	if (r == 0)
-		r = prepare(&plan, &expanded, m, e);
+		r = prepare(&plan, m, e);
 	if (r == 0)
 		r = run_plan(&plan, places, &result, e);
 	if (visit && opt->transfer.dry_run)
@@ -501,6 +501,5 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	*ret = result;
 	transfer_free(t); // before what its plan points at
 	planner_release(&plan);
-	mappings_release(&expanded);
 	return r;
 }
