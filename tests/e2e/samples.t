@@ -157,27 +157,24 @@ def media_carry_all_that_the_far_side_needs():
     source, images = stand_ins("source", data, LEFT_OUT)
     destination = Registry("destination")
     skipped = missing_of(data, LEFT_OUT)
-    for layout in ("oc", "portable"):
-        r = samples("-f", MAP, *redirected(source), "--dir=media-" + layout, "--layout=" + layout,
-                    "--to-manifests=near-" + layout, "file://local/samples", rc=3)
-        check("ferry adm samples mirror --from-dir=media-%s file://local/samples REGISTRY[/PATH]" % layout in r.err,
-              "what to do on the other side", r.err[-1500:])
-        check_equal(sorted(os.listdir("near-" + layout)), ["mapping.txt"], "no Config on this side")
-    source.process.terminate()
-    source.process.wait()
-    for layout in ("oc", "portable"):
-        shutil.copytree("media-" + layout, "far/media-" + layout, symlinks=True)
-        destination.clear()
-        samples("--insecure", "--from-dir=far/media-" + layout, "--to-manifests=far/" + layout, "file://local/samples",
-                destination.host + "/samples", rc=3)
-        check_equal(at(destination), images, "what is in the mirror, " + layout)
-        check_config("far/" + layout, destination.host + "/samples", skipped)
-        samples("--insecure", "--from-dir=far/media-" + layout, "--to-manifests=far/skip", "--skip-missing",
-                "file://local/samples", destination.host + "/samples")
-    succeeds("image", "mirror", "--insecure", "--keep-manifest-list", "--skip-missing", "--from-dir=media-oc",
-             "-f", "far/oc/mapping.txt")
-    served = FerryRegistry(roots=["media-oc"])
-    check_equal({k: v for k, v in at(served, "local/samples/").items()}, images, "served in place")
+    r = samples("-f", MAP, *redirected(source), "--dir=media", "--to-manifests=near", "file://local/samples", rc=3)
+    check("ferry adm samples mirror --from-dir=media file://local/samples REGISTRY[/PATH]" in r.err,
+          "what to do on the other side", r.err[-1500:])
+    check_match(r"(?m)^warning: not on the media: 20 of 248 tags", r.err, "stderr")
+    check_equal(os.listdir("near"), ["mapping.txt"], "no Config on this side")
+    stop(source.process)
+    shutil.copytree("media", "far/media", symlinks=True)
+    samples("--insecure", "--from-dir=far/media", "--to-manifests=far/out", "file://local/samples",
+            destination.host + "/samples", rc=3)
+    check_equal(at(destination), images, "what is in the mirror")
+    check_config("far/out", destination.host + "/samples", skipped)
+    samples("--insecure", "--from-dir=far/media", "--to-manifests=far/skip", "--skip-missing", "file://local/samples",
+            destination.host + "/samples")
+    check_config("far/skip", destination.host + "/samples", skipped)
+    succeeds("image", "mirror", "--insecure", "--keep-manifest-list", "--skip-missing", "--from-dir=media",
+             "-f", "far/out/mapping.txt")
+    served = FerryRegistry(roots=["media"])
+    check_equal(at(served, "local/samples/"), images, "served in place")
 
 
 @test
@@ -233,6 +230,24 @@ def lenient_skips_only_what_is_missing_altogether():
     check_config("strict", destination.host, ["half", "none"])
     samples("-f", file, "--insecure", "--to-manifests=lenient", "--lenient", destination.host, rc=3)
     check_config("lenient", destination.host, ["none"])
+
+
+@test
+def media_may_be_of_the_portable_layout():
+    source, destination = Registry("source"), Registry("destination")
+    digest = push("source", "a/x", "1", "x1")
+    file = small(source, one_1="a/x:1", none_1="a/z:1")
+    samples("-f", file, "--insecure", "--dir=media", "--layout=portable", "file://samples", rc=3)
+    samples("--insecure", "--from-dir=media", "--to-manifests=out", "file://samples", destination.host, rc=3)
+    check_equal(at(destination, ""), {"a/x:1": digest}, "what is in the mirror")
+    check_config("out", destination.host, ["none"])
+    r = samples("--insecure", "--from-dir=media", "file://other", destination.host, rc=1)
+    check("is --from-dir right?" in r.err, "a repository that was not filled", r.err)
+    with open("media/config/samples/samples/imagestreamtag-to-image.yaml", "w") as f:
+        f.write("\x1b[31m: x\n")
+    for arguments in (["--from-dir=media", "file://samples", destination.host], ["-f", file, "--dir=media", "file://samples"]):
+        r = samples("--insecure", *arguments, rc=1)
+        check("media/config/samples" in r.err and "\x1b" not in r.err, "a map that was damaged is named", r.err)
 
 
 @test
