@@ -147,7 +147,6 @@ char *catalog_tree_name(const char *tree_path, const char *path)
 {
 	struct place_in in = {0};
 	struct err ignored;
-
 	bool known = parse_place(&in, tree_path, &ignored) == 0 && *in.folder;
 	char *name = xasprintf("%s%s%s", known ? in.folder : "", known ? "/" : "", path);
 
@@ -209,14 +208,6 @@ static int drop_links_below(struct tree *t, const char *path, struct err *e)
 	return 0;
 }
 
-static int leads_out(const char *path, const char *target, struct err *e)
-{
-	return err_set(e, ERR_INPUT,
-		       "invalid symlink \"%.200s\" -> \"%.200s\": it leads out of the "
-		       "image",
-		       path, target);
-}
-
 // Where ENTRY, a link at or above PATH, sends whoever looks for PATH. Caller frees; NULL on
 // failure.
 static char *follow(const struct layer_entry *entry, const char *path, struct err *e)
@@ -227,7 +218,9 @@ static char *follow(const struct layer_entry *entry, const char *path, struct er
 	if (entry->type == LAYER_HARDLINK)
 		return xstrdup(entry->link);
 	if (!extract_to_resolve(entry->path, entry->link, target)) {
-		leads_out(entry->path, entry->link, e);
+		err_set(e, ERR_INPUT,
+			"invalid symlink \"%.200s\" -> \"%.200s\": it leads out of the image",
+			entry->path, entry->link);
 		return NULL;
 	}
 	if (target[0] == '\0' && *rest)
@@ -294,8 +287,7 @@ static int forget(struct tree *t, const char *path, struct err *e)
 // Later entries of a layer replace earlier ones; what is in the way of PATH goes.
 static int make_way(struct tree *t, const char *path, enum layer_entry_type type, struct err *e)
 {
-	struct map_entry *at = map_find(&t->seen, str_of(path));
-
+	const struct map_entry *at = map_find(&t->seen, str_of(path));
 	bool is_same = at && ((at->num == SEEN_FOLDER && type == LAYER_DIR) ||
 			      (at->num == SEEN_FILE && type == LAYER_FILE));
 
@@ -588,6 +580,8 @@ static bool enough_targets(void *arg)
 // Looks for what K leads to in the walk that comes, unless another one does so already.
 static int activate(struct tree *t, struct tree_link *k, struct err *e)
 {
+	if (charge(t, k->want, e) < 0)
+		return -1;
 	struct map_entry *at = map_put(&t->wanted, str_of(k->want), NULL);
 
 	if (at->num > 0)
@@ -599,10 +593,10 @@ static int activate(struct tree *t, struct tree_link *k, struct err *e)
 	k->active = true;
 	k->met = MET_NOTHING;
 	t->unmet++;
-	return charge(t, k->want, e);
+	return 0;
 }
 
-// The links of one walk: those that see the same layers. False when there are none left.
+// The links of one walk: those that see the same layers.
 static int choose_links(struct tree *t, bool *ret_any, struct err *e)
 {
 	map_release(&t->wanted);
