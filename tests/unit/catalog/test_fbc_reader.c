@@ -183,21 +183,48 @@ TEST(the_first_document_that_is_wrong_is_told)
 	}
 }
 
+TEST(a_slow_document_is_told_before_quick_ones_behind_it)
+{
+	for (int run = 0; run < 5; run++) {
+		auto_of(fbc_reader_free) struct fbc_reader *r = reader(4, NULL);
+		const struct made m = MADE("{\"a\":\"", "0123456789abcdef",
+					   "\",\"image\":5}{\"image\":[]}{\"relatedImages\":5}",
+					   (FBC_WAITING_MAX - 100) / 16);
+
+		REQUIRE_OK(add(r, "a.json", m));
+		auto_free char *got = finish(r);
+
+		CHECK_STR(got, "error: configs/a.json: document 1 (line 1): image: not a string");
+	}
+}
+
 TEST(patterns_have_a_ceiling_together)
 {
 	auto_of(fbc_reader_free) struct fbc_reader *r = reader(2, NULL);
 	const struct made half = MADE("", "# nothing\n", "", FBC_IGNORE_MAX / 20);
 	const struct made more = MADE("", "# nothing\n", "", FBC_IGNORE_MAX / 20 + 1);
 
-	REQUIRE_OK(add(r, ".indexignore", half));
-	REQUIRE_OK(add(r, ".indexignore", half));
 	REQUIRE_OK(add(r, "a/.indexignore", half));
-	fbc_reader_gone(r, "a");
 	REQUIRE_OK(add(r, "b/.indexignore", more));
 	auto_free char *got = finish(r);
 
 	CHECK_STR(got,
 		  "error: configs/b/.indexignore: more than 4194304 bytes of .indexignore in all");
+}
+
+TEST(patterns_that_do_not_count_leave_room)
+{
+	auto_of(fbc_reader_free) struct fbc_reader *r = reader(2, NULL);
+	const struct made half = MADE("", "# nothing\n", "", FBC_IGNORE_MAX / 20);
+
+	for (int i = 0; i < 3; i++)
+		REQUIRE_OK(add(r, ".indexignore", half));
+	REQUIRE_OK(add(r, "a/.indexignore", half));
+	fbc_reader_gone(r, "a");
+	REQUIRE_OK(add(r, "b/.indexignore", half));
+	auto_free char *got = finish(r);
+
+	CHECK_STR(got, "");
 }
 
 TEST(patterns_that_are_wrong_name_their_file)

@@ -102,6 +102,12 @@ TEST(what_is_not_wanted_has_to_be_json)
 		"\"\\udc00\"",
 		"\"\x01\"",
 		"\"a\tb\"",
+		"\"0123\x1f"
+		"567 89abcdef\"",
+		"\"01234567\n9abcdef\"",
+		"\"01234\xff"
+		"67 89abcdef\"",
+		"\"0123456\\z89abcdef\"",
 		"\"a\nb\"",
 		"\"\x80\"",
 		"\"\xc0\x80\"",
