@@ -441,7 +441,14 @@ int fbc_reader_file(struct fbc_reader *r, const char *path,
 	struct file *f = new_file(r, path);
 	struct source s = {read, source};
 
-	return f->is_patterns ? read_patterns(r, f, &s, e) : read_documents(r, f, &s, e);
+	int failed = f->is_patterns ? read_patterns(r, f, &s, e) : read_documents(r, f, &s, e);
+
+	if (failed && e->kind != ERR_CANCELLED) {
+		auto_free char *name = catalog_tree_name(r->cfg.tree_path, path);
+
+		err_wrap(e, "%s", name);
+	}
+	return failed;
 }
 
 // ---- the end
