@@ -165,6 +165,20 @@ static void on_broken(void *arg, const struct err *why)
 	strlist_add(&((struct catalog_mirror *)arg)->broken, why->text);
 }
 
+// What could be passed over is a document of a file, which errors name with its number.
+static int not_read(const struct catalog_mirror *m, struct err *e)
+{
+	bool broken = e->kind == ERR_INPUT && strstr(e->text, ": document ");
+
+	if (e->kind == ERR_CANCELLED)
+		return -1;
+	err_wrap(e, "the catalog cannot be read");
+	if (broken && m->req->mirror.transfer.continue_on_error)
+		err_hint(e, "hint: nothing was mirrored; with --continue-on-error files that "
+			    "cannot be read are passed over");
+	return -1;
+}
+
 static int read_catalog(struct catalog_mirror *m, struct err *e)
 {
 	const struct catalog_mirror_request *req = m->req;
@@ -180,7 +194,7 @@ static int read_catalog(struct catalog_mirror *m, struct err *e)
 	};
 
 	if (catalog_read(&m->index, &cfg, &m->catalog, e) < 0)
-		return e->kind == ERR_CANCELLED ? -1 : err_wrap(e, "the catalog cannot be read");
+		return not_read(m, e);
 	strlist_sort(&m->broken);
 	return 0;
 }

@@ -297,10 +297,6 @@ static int list_images(struct call *c, struct err *e)
 	int failed = catalog_mirror_list(&c->m, e);
 
 	tell_list(c, "warning: left out: ", &c->m.broken);
-	if (failed && !c->req.skip_broken && e->kind == ERR_INPUT && c->m.mapping.n == 0 &&
-	    c->o->continue_on_error)
-		err_hint(e, "hint: nothing was mirrored; with --continue-on-error files that "
-			    "cannot be read are passed over");
 	if (failed)
 		write_rest(c);
 	else

@@ -272,6 +272,11 @@ def the_plan_for_programs_goes_with_a_dry_run_only():
 @test
 def dir_and_from_dir_are_honoured_everywhere_and_the_hint_is_a_command():
     shop, to = Shop(), Registry("dst")
+    plans = [json.loads(exits(0, shop.src, dst, "--dir=media", "--to-manifests=plan", "--dry-run", "-o", "json").out)
+             for dst in ("file://local/index", to.host + "/olm")]
+    check_equal(plans[0]["totals"], plans[1]["totals"], "the plan for a folder and that for a registry")
+    check(plans[0]["totals"]["bytes"] > 70000 and not os.path.exists("media"), "nothing is made", plans[0]["totals"])
+    shutil.rmtree("plan")
     r = exits(0, shop.src, "file:///local/index", "--dir=media", "--to-manifests=m1")
     check_equal(sorted(os.listdir(".")), ["dst", "dst.log", "dst.yml", "home", "m1", "media", "src", "src.log", "src.yml"], "files")
     check_equal(os.listdir("m1"), ["mapping.txt"], "files for a folder")
@@ -368,6 +373,7 @@ def two_images_with_one_name_are_found_before_the_first_byte():
     shop.storage.image("ops-alpha/bundle", [shop.storage.layer([("other", b"other", 0o644)])], "v1")
     r = exits(1, shop.src, to.host + "/olm", "--to-manifests=m")
     check_match(r"^error: \S+/ops-alpha/bundle:v1 and \S+/ops/alpha-bundle:v1 would both become \S+/olm/ops-alpha-bundle:v1\nhint: .*--max-components", r.err, "standard error")
+    check("--continue-on-error" not in r.err, "no other advice", r.err)
     check_equal((to.manifests(), os.path.exists("m")), (set(), False), "manifests, and the folder")
     exits(0, shop.src, to.host + "/olm", "--to-manifests=m", "--max-components=3")
 

@@ -209,6 +209,7 @@ TEST(a_file_that_cannot_be_read_ends_it_or_is_named_among_what_is_missing)
 	world_image(&f.w, &layers, FBC_CONFIG, CONFIG_TYPE, "v1");
 	CHECK_FAILS(mirrored_list_images(&f, &e));
 	CHECK(strstr(e.text, "configs/beta.json"));
+	CHECK(strstr(e.text, "\nhint: nothing was mirrored; with --continue-on-error "));
 	f.req.skip_broken = true;
 	REQUIRE_OK(mirrored_run(&f, &e));
 	CHECK_INT((long long)f.m.broken.n, 1);
@@ -224,6 +225,18 @@ static int mode_of(const struct mirrored *f, const char *file)
 	struct stat st;
 
 	return stat(path, &st) == 0 ? (int)(st.st_mode & 07777) : -1;
+}
+
+TEST(a_catalog_without_files_is_refused_and_nothing_would_help)
+{
+	static const struct world_layers layers = {{{"etc/", "etc/os-release=x"}}};
+	auto_mirrored struct mirrored f;
+
+	mirrored_init(&f, "");
+	world_image(&f.w, &layers, FBC_CONFIG, CONFIG_TYPE, "v1");
+	CHECK_FAILS(mirrored_list_images(&f, &e));
+	CHECK(starts_with(e.text, "the catalog cannot be read: "));
+	CHECK(!strstr(e.text, "--continue-on-error"));
 }
 
 TEST(files_are_written_as_the_reference_does_and_only_when_there_are_any)
