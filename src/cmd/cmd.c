@@ -45,7 +45,8 @@ static const struct cmd cmd_adm_samples = {
 static const struct cmd cmd_adm = {
 	.name = "adm",
 	.summary = "Prepare a disconnected installation",
-	.subs = (const struct cmd *const[]){&cmd_adm_catalog, &cmd_adm_release, &cmd_adm_samples, NULL},
+	.subs = (const struct cmd *const[]){&cmd_adm_catalog, &cmd_adm_release, &cmd_adm_samples,
+					    NULL},
 };
 
 static const struct cmd cmd_registry = {

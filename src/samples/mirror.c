@@ -102,10 +102,16 @@ int samples_mirror_check(const struct samples_mirror_request *req, struct err *e
 	return r;
 }
 
-// Caller frees.
+// A ':' of a repository that begins with a host is no part of a file's name everywhere; no
+// repository has a '='. Caller frees.
 static char *media_path(const char *dir, const struct samples_place *place)
 {
-	return xasprintf("%s/" MEDIA_FOLDER "/%s/" MEDIA_FILE, dir, place->text);
+	auto_free char *folder = xstrdup(place->text);
+
+	for (char *c = folder; *c; c++)
+		if (*c == ':')
+			*c = '=';
+	return xasprintf("%s/" MEDIA_FOLDER "/%s/" MEDIA_FILE, dir, folder);
 }
 
 static int read_media_map(struct job *j, struct err *e)

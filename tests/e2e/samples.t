@@ -241,6 +241,12 @@ def media_may_be_of_the_portable_layout():
     samples("--insecure", "--from-dir=media", "--to-manifests=out", "file://samples", destination.host, rc=3)
     check_equal(at(destination, ""), {"a/x:1": digest}, "what is in the mirror")
     check_config("out", destination.host, ["none"])
+    samples("-f", file, "--insecure", "--dir=hosts", "--layout=portable", "file://h.io:5000/s", rc=3)
+    destination.clear()
+    samples("--insecure", "--from-dir=hosts", "file://h.io:5000/s", destination.host, rc=3)
+    check_equal(at(destination, ""), {"a/x:1": digest}, "what is in the mirror")
+    names = {n for _, folders, files in os.walk("hosts") for n in folders + files}
+    check(not any(":" in n for n in names), "names that any file system takes", names)
     r = samples("--insecure", "--from-dir=media", "file://other", destination.host, rc=1)
     check("is --from-dir right?" in r.err, "a repository that was not filled", r.err)
     with open("media/config/samples/samples/imagestreamtag-to-image.yaml", "w") as f:

@@ -146,6 +146,17 @@ static const struct {
 	 "error: \"\" is not a valid image reference: repository name must have at least one component\n"},
 	{{"adm", "catalog", "mirror", CATALOG, "127.0.0.1:2/olm", "-o", "json"},
 	 "error: --output=json is the plan of --dry-run, and --manifests-only makes none\n"},
+	// adm samples mirror
+	{{"adm", "samples", "mirror"},
+	 "error: one destination is needed, REGISTRY[/PATH] or file://REPOSITORY, and in front of it media to read from\n"},
+	{{"adm", "samples", "mirror", "127.0.0.1:2/samples"},
+	 "error: -f must name the config map imagestreamtag-to-image, or SRC media that hold it\n"},
+	{{"adm", "samples", "mirror", "127.0.0.1:1/cat", "127.0.0.1:2/samples", "-f", "-"},
+	 "error: SRC must be media, file://REPOSITORY, not '127.0.0.1:1/cat': from a registry the images come by the names in the config map\n"},
+	{{"adm", "samples", "mirror", "file://samples", "file://samples"},
+	 "error: SRC and DST may not be the same; 'oc store copy' copies media\n"},
+	{{"adm", "samples", "mirror", "samples", "-f", "-"},
+	 "error: 'samples' names no registry: write mirror.example.com/samples\n"},
 	// commands
 	{{"adm", "node"},
 	 "error: unknown command \"node\" for \"oc adm\"\nSee 'oc adm --help' for usage.\n"},
