@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalog/csv.h"
 #include "catalog/tree.h"
 #include "data/json.h"
 #include "data/sqlite.h"
 #include "util/fs.h"
 #include "util/map.h"
-
-#define CSV_VALUES_MAX ((size_t)500000)
-#define CSV_DEPTH_MAX  100
 
 // ---- the file
 
@@ -241,94 +239,24 @@ static int on_entry(void *arg, const struct str *values, struct err *e)
 
 // ---- images of a csv
 
-struct csv {
-	const char *bundle; // for messages
-	struct strlist images;
-};
-
-static int take_image(struct csv *csv, const struct json *item, struct err *e)
-{
-	struct json image = json_member(item, "image");
-	const char *text;
-
-	if (json_text_or(&image, "", &text, e) < 0)
-		return -1;
-	if (*text)
-		strlist_add(&csv->images, text);
-	return 0;
-}
-
-static int take_images(struct csv *csv, const struct json *object, const char *name, struct err *e)
-{
-	struct json list = json_member(object, name);
-	size_t n;
-
-	if (json_items(&list, &n, e) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		struct json item = json_item(&list, i);
-
-		if (take_image(csv, &item, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int take_deployments(struct csv *csv, const struct json *install, struct err *e)
-{
-	struct json strategy = json_member(install, "spec"),
-		    list = json_member(&strategy, "deployments");
-	size_t n;
-
-	if (json_items(&list, &n, e) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		struct json item = json_item(&list, i), spec = json_member(&item, "spec"),
-			    template = json_member(&spec, "template"),
-			    pod = json_member(&template, "spec");
-
-		if (take_images(csv, &pod, "initContainers", e) < 0 ||
-		    take_images(csv, &pod, "containers", e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int read_csv(struct csv *csv, struct str text, struct err *e)
-{
-	const struct json_limits limits = {
-		.bytes = CATALOG_DOCUMENT_MAX, .values = CSV_VALUES_MAX, .depth = CSV_DEPTH_MAX};
-	auto_json struct json_doc doc = {0};
-
-	if (json_parse(&doc, text, limits, 0, e) < 0)
-		return -1;
-	struct json root = json_root(&doc), spec = json_member(&root, "spec"),
-		    install = json_member(&spec, "install");
-
-	if (json_need_object(&root, e) < 0 || take_images(csv, &spec, "relatedImages", e) < 0)
-		return -1;
-	return take_deployments(csv, &install, e);
-}
-
 static int collect_csv(struct reading *r, uint32_t bundle, struct str name, struct str text,
 		       struct err *e)
 {
-	struct csv csv = {0};
+	auto_strlist struct strlist images = {0};
 	int failed = 0;
 
 	if (str_trim(text).n == 0)
 		return 0;
-	if (read_csv(&csv, text, e) < 0) {
+	if (csv_images(&images, text, e) < 0) {
 		err_wrap(e, "csv of bundle '%.*s'", (int)(name.n < 200 ? name.n : 200),
 			 name.p ? name.p : "");
 		failed = !r->cfg->skip_broken || e->kind != ERR_INPUT;
 		if (!failed && r->cfg->on_broken)
 			r->cfg->on_broken(r->cfg->arg, e);
 	} else {
-		for (size_t i = 0; i < csv.images.n && !failed; i++)
-			failed = collect_image(r->to, bundle, str_of(csv.images.v[i]), e);
+		for (size_t i = 0; i < images.n && !failed; i++)
+			failed = collect_image(r->to, bundle, str_of(images.v[i]), e);
 	}
-	strlist_release(&csv.images);
 	return failed ? -1 : 0;
 }
 
@@ -440,7 +368,7 @@ int catalog_database_collect(struct sqlite *db, const struct catalog_read_config
 	bool has_images = sqlite_has(db, "related_image", "image");
 
 	r.has_path = sqlite_has(db, "operatorbundle", "bundlepath");
-	r.has_csv = !has_images && sqlite_has(db, "operatorbundle", "csv");
+	r.has_csv = (cfg->deep_scan || !has_images) && sqlite_has(db, "operatorbundle", "csv");
 	if (!has_images && !r.has_path && !r.has_csv)
 		return err_set(e, ERR_INPUT,
 			       "no catalog: no such table: \"related_image\", no such column: "

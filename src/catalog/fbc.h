@@ -20,9 +20,13 @@ struct fbc_document {
 	size_t nimages;
 };
 
+enum fbc_flags {
+	FBC_DEEP = 1 << 0, // images of a ClusterServiceVersion in an olm.bundle.object, too
+};
+
 // Calls EACH for every value in D, which is one but for YAML that has several ("..." between
 // them). Stops at the first failure, EACH's own included. ERR_INPUT: "document 3 (line 120): …".
-int fbc_read(const struct document *d,
+int fbc_read(const struct document *d, unsigned flags,
 	     int (*each)(void *arg, const struct fbc_document *found, struct err *e), void *arg,
 	     struct err *e) must_check;
 

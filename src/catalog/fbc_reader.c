@@ -170,10 +170,11 @@ static void parse(struct fbc_reader *r, struct job *job)
 {
 	struct parsing p = {r, job};
 	size_t number = job->document.number;
+	unsigned flags = r->cfg.deep_scan ? FBC_DEEP : 0;
 	struct err e;
 
 	if (cancelled(r->cfg.cancel) || !matters_now(r, job->file, number) ||
-	    fbc_read(&job->document, on_document, &p, &e) == 0)
+	    fbc_read(&job->document, flags, on_document, &p, &e) == 0)
 		return;
 	pthread_mutex_lock(&r->lock);
 	set_error(r, job->file, number, &e);

@@ -36,6 +36,7 @@ static int read_fbc(struct catalog_index *ix, const char *path,
 {
 	const struct fbc_reader_config reader = {
 		.threads = cfg->threads,
+		.deep_scan = cfg->deep_scan,
 		.tree_path = path,
 		.cancel = cfg->cancel,
 		.skip_broken = cfg->skip_broken,

@@ -28,6 +28,9 @@ struct catalog_read_config {
 	const char *temporary_dir;  // for databases
 	struct layer_limits limits; // of the whole image
 	struct cancel *cancel;
+	// Images of the ClusterServiceVersions inside of bundles count, too: in a file-based
+	// catalog olm.bundle.object properties, in a database the column csv.
+	bool deep_scan;
 	// A file that cannot be read is left out and told to ON_BROKEN instead of failing the
 	// whole.
 	bool skip_broken;

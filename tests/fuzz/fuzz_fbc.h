@@ -19,6 +19,7 @@ enum { FBC_FUZZ_MAX = 1 << 16 }; // bytes of a document
 struct fbc_run {
 	struct buf said;
 	struct collect *found;
+	unsigned flags;  // of fbc_read
 	struct str rest; // of the file, behind the last document
 };
 
@@ -66,7 +67,7 @@ static inline int fbc_on_document(void *arg, struct document *d, struct err *e)
 
 	fbc_check_place(run, d);
 	buf_printf(&run->said, "%d %zu %zu %zu\n", d->format, d->number, d->line, d->bytes.n);
-	if (fbc_read(d, fbc_on_value, run, e) == 0)
+	if (fbc_read(d, run->flags, fbc_on_value, run, e) == 0)
 		return 0;
 	assert(e->kind == ERR_INPUT && starts_with(e->text, where));
 	assert(e->text[strlen(where)] && !strchr(e->text, '\n'));
@@ -114,8 +115,10 @@ static inline void fbc_check_catalog(const struct catalog *c)
 
 static inline void fbc_fuzz(struct str file, size_t step)
 {
-	struct fbc_run whole = {.said = BUF_INIT(BUF_TEXT_MAX), .found = collect_new()};
-	struct fbc_run pieces = {.said = BUF_INIT(BUF_TEXT_MAX), .found = collect_new()};
+	struct fbc_run whole = {
+		.said = BUF_INIT(BUF_TEXT_MAX), .found = collect_new(), .flags = step & FBC_DEEP};
+	struct fbc_run pieces = {
+		.said = BUF_INIT(BUF_TEXT_MAX), .found = collect_new(), .flags = step & FBC_DEEP};
 	auto_catalog struct catalog c = {0};
 
 	fbc_run_file(&whole, file, file.n ? file.n : 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "catalog/fbc.h"
 
+#include "data/base64.h"
 #include "tap.h"
 #include "util/mem.h"
 
@@ -16,7 +17,7 @@ static int print(void *arg, const struct fbc_document *d, struct err *e)
 }
 
 // "schema,package,name: images…", or the error. Caller frees.
-static char *read_one(enum document_format format, const char *text)
+static char *read_flags(enum document_format format, const char *text, unsigned flags)
 {
 	auto_buf struct buf bytes = BUF_INIT((size_t)1 << 20), out = BUF_INIT(BUF_TEXT_MAX);
 	struct err e;
@@ -24,9 +25,14 @@ static char *read_one(enum document_format format, const char *text)
 	buf_puts(&bytes, text);
 	struct document d = {.format = format, .number = 3, .line = 100, .bytes = bytes};
 
-	if (fbc_read(&d, print, &out, &e) < 0)
+	if (fbc_read(&d, flags, print, &out, &e) < 0)
 		return xasprintf("error: %s", e.text);
 	return buf_take(&out);
+}
+
+static char *read_one(enum document_format format, const char *text)
+{
+	return read_flags(format, text, 0);
 }
 
 struct row {
@@ -154,6 +160,65 @@ TEST(a_name_has_a_ceiling)
 	auto_free char *got = read_one(DOCUMENT_JSON, text.p);
 
 	CHECK_STR(got, "error: document 3 (line 100): image: longer than 4096 bytes");
+}
+
+// A property that holds OBJECT.
+static char *bundle_with(const char *object)
+{
+	auto_free char *data = base64_encode(str_of(object));
+
+	return xasprintf("{\"schema\":\"olm.bundle\",\"image\":\"q/b\",\"properties\":[{\"type\":"
+			 "\"olm.gvk\",\"value\":{}},{\"type\":\"olm.bundle.object\",\"value\":{"
+			 "\"data\":\"%s\"}}]}",
+			 data);
+}
+
+TEST(csvs_inside_of_bundles_are_looked_into_when_asked)
+{
+	static const struct row rows[] = {
+		{"{\"kind\":\"ClusterServiceVersion\",\"spec\":{\"relatedImages\":[{\"image\":\"q/r\"}],"
+		 "\"install\":{\"spec\":{\"deployments\":[{\"spec\":{\"template\":{\"spec\":{"
+		 "\"initContainers\":[{\"image\":\"q/i\"}],\"containers\":[{\"image\":\"q/c\"},{}]}}}}]"
+		 "}}}}",
+		 "olm.bundle,,: q/b q/r q/i q/c"},
+		{"{\"kind\":\"Deployment\",\"spec\":{\"relatedImages\":[{\"image\":\"q/r\"}]}}",
+		 "olm.bundle,,: q/b"},
+		{"{\"spec\":{\"relatedImages\":[{\"image\":5}]}}",
+		 "error: document 3 (line 100): properties[1].value.data: "
+		 "spec.relatedImages[0].image: not a string"},
+		{"{", "error: document 3 (line 100): properties[1].value.data: unexpected end of "
+		      "JSON input"},
+		{"[]", "error: document 3 (line 100): properties[1].value.data: not an object"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *text = bundle_with(rows[i].text);
+		auto_free char *deep = read_flags(DOCUMENT_JSON, text, FBC_DEEP);
+		auto_free char *yaml = read_flags(DOCUMENT_YAML, text, FBC_DEEP);
+		auto_free char *flat = read_one(DOCUMENT_JSON, text);
+
+		CHECK_STR(deep, rows[i].want);
+		CHECK_STR(yaml, rows[i].want);
+		CHECK_STR(flat, "olm.bundle,,: q/b");
+	}
+}
+
+TEST(what_should_be_base64_has_to_be)
+{
+	static const struct row rows[] = {
+		{"{\"properties\":[{\"type\":\"olm.bundle.object\",\"value\":{\"data\":\"!\"}}]}",
+		 "error: document 3 (line 100): properties[0].value.data: not base64"},
+		{"{\"properties\":[{\"type\":\"olm.bundle.object\",\"value\":{}}]}",
+		 "error: document 3 (line 100): properties[0].value.data: missing"},
+		{"{\"properties\":{}}", "error: document 3 (line 100): properties: not an array"},
+		{"{\"properties\":[null,5,{\"type\":5}]}", ",,:"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *got = read_flags(DOCUMENT_JSON, rows[i].text, FBC_DEEP);
+
+		CHECK_STR(got, rows[i].want);
+	}
 }
 
 int main(void)
