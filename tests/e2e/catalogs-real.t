@@ -151,7 +151,10 @@ def publish(storage, repo, kind, files):
 
 
 def mirror(source, *flags):
-    return e2e.ferry("adm", "catalog", "mirror", source, MIRROR, "--insecure", *flags)
+    """Real registries are behind a proxy that is not there."""
+    nowhere = "http://127.0.0.1:9"
+    env = e2e.environment(HTTP_PROXY=nowhere, HTTPS_PROXY=nowhere, NO_PROXY="127.0.0.1")
+    return e2e.ferry("adm", "catalog", "mirror", source, MIRROR, "--insecure", *flags, env=env)
 
 
 def mapping_in(folder):
@@ -192,8 +195,6 @@ def check_listing(source, want):
 def add_test(name, kind, path):
     def scenario():
         e2e.need("docker-registry", "zstd")
-        if not e2e.ISOLATED:
-            raise e2e.Skip("real registries would be asked")
         files = {"index.db": uncompressed(path)[1]} if kind == "database" else files_of(kind, path)
         want = count_database(files["index.db"]) if kind == "database" else count_files(files)
         publish(Storage("reg"), "real/catalog", kind, files)
