@@ -2,6 +2,7 @@
 // Opening an index image: manifest, one platform of a list, labels.
 #include "catalog/index.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ static bool is_plain_name(const char *filter)
 
 static const struct descriptor *find_exact(const struct manifest *list, const char *name)
 {
+	assert(list->manifests || list->nmanifests == 0);
 	for (size_t i = 0; i < list->nmanifests; i++)
 		if (strcmp(name_entry(&list->manifests[i]).s, name) == 0)
 			return &list->manifests[i];
@@ -94,6 +96,7 @@ static size_t mark(const struct manifest *list, const char *filter,
 	bool plain = is_plain_name(filter);
 	size_t n = 0;
 
+	assert(list->manifests || list->nmanifests == 0);
 	for (size_t i = 0; i < list->nmanifests; i++) {
 		const struct descriptor *d = &list->manifests[i];
 

@@ -2,6 +2,7 @@
 // The catalog's folder, cut out of the layers; links followed from walk to walk.
 #include "catalog/tree.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "catalog/ignore.h"
@@ -11,6 +12,8 @@
 #include "util/map.h"
 
 #define EFFORT_MAX ((uint64_t)1 << 30) // looks at links, for layers that make many of them needed
+
+#define NAME_COST 64 // bytes of remembering a name, its text apart
 
 // Where the files are: what a source path means.
 struct place_in {
@@ -164,7 +167,7 @@ static int charge(struct tree *t, const char *path, struct err *e)
 	if (depth > TREE_DEPTH_MAX)
 		return err_set(e, ERR_INPUT, "'%.100s…' is more than %d folders deep", path,
 			       TREE_DEPTH_MAX);
-	t->names += depth * n;
+	t->names += depth * (n + NAME_COST);
 	if (t->names > TREE_NAMES_MAX)
 		return err_set(e, ERR_INPUT, "the names of the files take more than %zu bytes",
 			       TREE_NAMES_MAX);
@@ -501,6 +504,7 @@ static int meet_link(struct tree *t, struct tree_link *k, size_t layer,
 static int meet_links_below(struct tree *t, size_t layer, const struct layer_entry *entry,
 			    struct err *e)
 {
+	assert(t->links); // whoever follows links has some
 	if (spend_effort(t, e) < 0)
 		return -1;
 	for (size_t i = 0; i < t->nlinks; i++) {

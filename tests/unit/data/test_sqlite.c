@@ -321,7 +321,6 @@ TEST(rows_that_go_on_for_the_size_of_the_file_each_come_to_an_end)
 
 TEST(a_row_that_is_too_large_is_refused)
 {
-	auto_buf struct buf bytes = BUF_INIT((size_t)80 << 20);
 	sqlite3 *db = NULL;
 	sqlite3_int64 n = 0;
 
