@@ -188,6 +188,7 @@ static int read_catalog(struct catalog_mirror *m, struct err *e)
 		.temporary_dir = req->temporary_dir,
 		.limits = req->limits,
 		.cancel = req->mirror.transfer.cancel,
+		.deep_scan = req->deep_scan,
 		.skip_broken = req->skip_broken,
 		.on_broken = on_broken,
 		.arg = m,

@@ -9,7 +9,7 @@
 //	catalog_mirror_copy     the images copied; the index image comes last, in a transfer of its
 //	                        own, so that no catalog offers images that are not there yet
 //	catalog_mirror_write    mapping.txt and the others, and missing.txt when something is
-//missing 	catalog_mirror_verdict  how it ended
+// missing 	catalog_mirror_verdict  how it ended
 #ifndef CATALOG_MIRROR_H
 #define CATALOG_MIRROR_H
 
@@ -30,6 +30,7 @@ struct catalog_mirror_request {
 	const char *path;         // SRC:DST of --path, or NULL
 	bool manifests_only;      // nothing but the index image is asked for
 	bool skip_missing;        // what the source does not have is no failure
+	bool deep_scan;           // images of CSVs inside of bundles, too
 	bool skip_broken;         // files of the catalog that cannot be read are no end
 	int64_t now;              // unix time
 	mode_t umask;

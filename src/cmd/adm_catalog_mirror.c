@@ -23,7 +23,7 @@ struct options {
 	const char *index_filter, *to_manifests, *path, *dir, *from_dir, *index_dest, *name;
 	const char *idms_scope, *icsp_scope, *output;
 	int max_components, max_idms_size, max_icsp_size;
-	bool manifests_only, dry_run, continue_on_error, skip_missing, olm_v1;
+	bool manifests_only, dry_run, continue_on_error, skip_missing, olm_v1, deep_scan;
 	bool filter_by_os_given, icsp_scope_given, max_icsp_size_given, continue_given;
 };
 
@@ -52,6 +52,8 @@ static const struct flag flags[] = {
 	{FLAG_STRING, 0, "name", AT(name), "NAME",
 	 "of the CatalogSource and the other objects (default: made of the catalog's)", 0, 0},
 	{FLAG_BOOL, 0, "olm-v1", AT(olm_v1), NULL, "write a ClusterCatalog for OLM v1, too", 0, 0},
+	{FLAG_BOOL, 0, "deep-scan", AT(deep_scan), NULL,
+	 "mirror images, too, that only the ClusterServiceVersions inside of bundles name", 0, 0},
 	{FLAG_STRING, 0, "index-dest", AT(index_dest), "IMAGE",
 	 "where the index image goes, instead of below DEST", 0, 0},
 	{FLAG_STRING, 0, "path", AT(path), "SRC:DIR",
@@ -191,6 +193,7 @@ static int make_request(struct call *c, const struct cmd_io *io, char **argv, st
 		.path = o->path,
 		.manifests_only = o->manifests_only,
 		.skip_missing = o->skip_missing,
+		.deep_scan = o->deep_scan,
 		.skip_broken = o->continue_given && o->continue_on_error,
 		.now = io->now,
 		.umask = current_umask(),

@@ -155,6 +155,7 @@ static const struct {
 	{&cmd_adm_catalog_mirror, "index-dest", 0, FLAG_STRING},
 	{&cmd_adm_catalog_mirror, "name", 0, FLAG_STRING},
 	{&cmd_adm_catalog_mirror, "olm-v1", 0, FLAG_BOOL},
+	{&cmd_adm_catalog_mirror, "deep-scan", 0, FLAG_BOOL},
 	{&cmd_adm_catalog_mirror, "layout", 0, FLAG_STRING},
 	{&cmd_adm_catalog_mirror, "include-signatures", 0, FLAG_BOOL},
 	{&cmd_adm_catalog_mirror, "no-signatures", 0, FLAG_BOOL},
