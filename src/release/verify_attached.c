@@ -38,12 +38,21 @@ static char *tag_key(const struct repo *repo, const char *tag)
 	return xasprintf("%s %s", repo->name, tag);
 }
 
-static int list_tags(struct search *s, struct repo *repo, struct err *e)
+// Those of the repository of ANY.
+static int list_tags(struct search *s, struct verify_subject *any, struct err *e)
 {
 	auto_strlist struct strlist tags = {0};
+	struct repo *repo = any->repo;
+	struct err why;
 
-	if (repo->ops->tags(repo, &tags, e) < 0)
-		return e->kind == ERR_CANCELLED ? -1 : 0;
+	if (repo->ops->tags(repo, &tags, &why) < 0) {
+		if (why.kind == ERR_CANCELLED)
+			return err_cancelled(e);
+		if (why.kind != ERR_NOT_FOUND && why.kind != ERR_DENIED &&
+		    why.kind != ERR_UNSUPPORTED)
+			any->why = why;
+		return 0;
+	}
 	for (size_t i = 0; i < tags.n; i++) {
 		auto_free char *key = tag_key(repo, tags.v[i]);
 
@@ -66,7 +75,7 @@ static int read_through(const struct verify_subject *any, struct err *e)
 	return -1;
 }
 
-// Of every repository that holds a part of the release.
+// In every repository that holds a part of the release.
 static int list_all_tags(struct search *s, size_t n, struct err *e)
 {
 	auto_map struct map asked = {0};
@@ -78,7 +87,7 @@ static int list_all_tags(struct search *s, size_t n, struct err *e)
 		map_put(&asked, str_of(repo->name), &new);
 		if (!new)
 			continue;
-		if (list_tags(s, repo, e) < 0 || read_through(&s->v[i], e) < 0)
+		if (list_tags(s, &s->v[i], e) < 0 || read_through(&s->v[i], e) < 0)
 			return -1;
 	}
 	return 0;

@@ -24,8 +24,8 @@ struct verify_subject {
 	struct err why; // its referrers are not known
 };
 
-// Looks for what is attached to each of the N. Nothing has to be; a registry that does not list its
-// tags is believed to have none. Fails with ERR_CANCELLED only; release them in any case.
+// Looks for what is attached to each of the N. Nothing has to be; a registry that will not list its
+// tags is taken to have none. Fails with ERR_CANCELLED only; release them in any case.
 int verify_attached_find(const struct verify_request *req, struct verify_subject *v, size_t n,
 			 struct err *e) must_check;
 void verify_subjects_release(struct verify_subject *v, size_t n);
