@@ -96,7 +96,6 @@ static int add_related(struct taking *t, const struct json *list, struct err *e)
 
 	if (json_items(list, &n, e) < 0)
 		return -1;
-
 	for (size_t i = 0; i < n; i++) {
 		struct json item = json_item(list, i), image;
 

@@ -6,7 +6,7 @@
 #include "util/cleanup.h"
 #include "util/mem.h"
 
-#define LIMITS ((struct json_limits){.bytes = 1 << 16, .values = 50, .depth = 8})
+#define LIMITS ((struct json_limits){.bytes = 1 << 16, .values = 30, .depth = 8})
 
 static const char *const names[] = {"a", "list"};
 
@@ -102,11 +102,9 @@ TEST(what_is_not_wanted_has_to_be_json)
 		"\"\\udc00\"",
 		"\"\x01\"",
 		"\"a\tb\"",
-		"\"0123\x1f"
-		"567 89abcdef\"",
+		"\"0123\037567 89abcdef\"",
 		"\"01234567\n9abcdef\"",
-		"\"01234\xff"
-		"67 89abcdef\"",
+		"\"01234\37767 89abcdef\"",
 		"\"0123456\\z89abcdef\"",
 		"\"a\nb\"",
 		"\"\x80\"",
@@ -138,8 +136,7 @@ TEST(what_is_not_wanted_has_to_be_json)
 		"/**/1",
 		"1 1",
 		"[[[[[[[[[[1]]]]]]]]]]",
-		"[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
-		"1,1,1,1,1,1,1,1,1,1,1,1]",
+		"[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
 	};
 	static const char *const around[][2] = {
 		{"{\"b\":", "}"},
