@@ -116,12 +116,13 @@ static int hand_out(struct documents *s, struct err *e)
 
 // ---- the beginning of the file
 
-// Of the blanks the last line's count: in YAML they indent. Returns where it stopped; NULL: failed.
-static const char *start(struct documents *s, const char *p, const char *end, struct err *e)
+// Both return where they stopped; NULL: failed.
+
+static const char *byte_order_mark(struct documents *s, const char *p, const char *end,
+				   struct err *e)
 {
-	for (; p < end && s->marked < MARK_SIZE; p++, s->marked++)
-		if (*p != mark[s->marked])
-			break;
+	for (; p < end && s->marked < MARK_SIZE && *p == mark[s->marked]; p++)
+		s->marked++;
 	if (p == end)
 		return p;
 	if (s->marked > 0 && s->marked < MARK_SIZE) {
@@ -129,21 +130,30 @@ static const char *start(struct documents *s, const char *p, const char *end, st
 		return NULL;
 	}
 	s->marked = MARK_SIZE;
-	for (; p < end && is_blank(*p); p++) {
+	return p;
+}
+
+// Of the blanks the last line's are kept: in YAML they indent.
+static const char *start(struct documents *s, const char *p, const char *end, struct err *e)
+{
+	p = byte_order_mark(s, p, end, e);
+	for (; p && p < end && is_blank(*p); p++) {
 		if (append(s, p, p + 1, e) < 0)
 			return NULL;
 		if (*p == '\n')
 			buf_clear(&s->d.bytes);
 	}
-	if (p == end)
+	if (!p || p == end)
 		return p;
-	bool is_json = *p == '{';
-
-	s->d.format = is_json ? DOCUMENT_JSON : DOCUMENT_YAML;
-	s->state = is_json ? STATE_BETWEEN : s->d.bytes.n > 0 ? STATE_LINE : STATE_LINE_START;
-	if (is_json)
-		buf_clear(&s->d.bytes);
 	begin(s);
+	if (*p == '{') {
+		s->d.format = DOCUMENT_JSON;
+		s->state = STATE_BETWEEN;
+		buf_clear(&s->d.bytes);
+		return p;
+	}
+	s->d.format = DOCUMENT_YAML;
+	s->state = s->d.bytes.n > 0 ? STATE_LINE : STATE_LINE_START;
 	s->says_something = s->d.bytes.n > 0 && *p != '#';
 	return p;
 }
