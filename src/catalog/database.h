@@ -4,8 +4,8 @@
 // Spec 2.6 and section 8, row 26. Images are related_image.image and operatorbundle.bundlepath,
 // each where it exists. Databases from before related_image (opm's migration 1) have the images of
 // a bundle in its operatorbundle.csv only: there spec.relatedImages and the (init) containers of
-// its deployments are read, which is what that migration filled the table with. A bundle is of the
-// package that channel_entry has it in.
+// its deployments are read, which is what that migration filled the table with (cfg->deep_scan: in
+// every database). A bundle is of the package that channel_entry has it in.
 //
 // The database is the file that the path names; below a folder it is the first one, in the order of
 // a directory walk, that begins as databases do (links do not count there). It is copied to a

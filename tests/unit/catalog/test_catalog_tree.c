@@ -228,6 +228,7 @@ TEST(links_lead_where_the_image_says_inside_of_its_root)
 		{{{{"x=1"}, {"configs/a~x"}, {".wh.x="}}}, "/configs/", "a=1"},
 		{{{{"x=1"}, {"configs/a~x"}, {"x=2"}}}, "/configs/", "a=1"},
 		{{{{"x=1"}, {"configs/a>../x"}, {"x=2"}}}, "/configs/", "a=2"},
+		{{{{"x/y=1", "l>/", "configs/a>../l/x/y"}}}, "/configs/", "a=1"},
 		{{{{"x=1", "y>x", "configs/a~y"}}}, "/configs/", "a=1"},
 		{{{{"x=1", "b>x", "c>b", "configs/a>../c"}}}, "/configs/", "a=1"},
 	};

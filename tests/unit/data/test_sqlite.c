@@ -113,8 +113,8 @@ TEST(every_value_is_text_or_null)
 		 "x=y"},
 		{"PRAGMA page_size=65536; CREATE TABLE t(a, b); INSERT INTO t VALUES('x', 'y')",
 		 "x=y"},
-		{"CREATE TABLE t(a, b); CREATE INDEX i ON t(a, b); INSERT INTO t VALUES('y', 1), "
-		 "('x', 2)",
+		{"CREATE TABLE t(a, b, c); CREATE INDEX i ON t(a, b); INSERT INTO t VALUES('y', 1, "
+		 "zeroblob(9000)), ('x', 2, zeroblob(9000))",
 		 "y=1 x=2"},
 	};
 
