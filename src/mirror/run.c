@@ -485,6 +485,8 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	struct transfer_config cfg = opt->transfer;
 
 	cfg.sink = &sink.base;
+	if (cfg.dry_run)
+		cfg.manifest_bytes_max = 1; // nobody is going to send them
 	for (size_t i = 0; i < m->n; i++) {
 		result.items[i].outcome = MIRROR_UNTRIED;
 		cfg.hold_blobs |= opt->check_space && m->v[i].dst.type == REF_FILE;
