@@ -146,6 +146,14 @@ static int parse_place(struct place_in *ret, const char *path, struct err *e)
 	return ret->at_root ? 0 : parse_pattern(ret, e);
 }
 
+// Names may hold anything; a message is one line.
+static void keep_one_line(char *text)
+{
+	for (; *text; text++)
+		if (*text == '\n')
+			*text = '?';
+}
+
 char *catalog_tree_name(const char *tree_path, const char *path)
 {
 	struct place_in in = {0};
@@ -154,6 +162,7 @@ char *catalog_tree_name(const char *tree_path, const char *path)
 	char *name = xasprintf("%s%s%s", known ? in.folder : "", known ? "/" : "", path);
 
 	place_release(&in);
+	keep_one_line(name);
 	return name;
 }
 
@@ -268,6 +277,7 @@ static int printf_like(4, 5)
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
+	keep_one_line(text);
 	err_set(&why, ERR_INPUT, "%s %s", name, text);
 	t->found = true;
 	if (t->visitor->broken)
@@ -418,9 +428,51 @@ static bool enough_files(void *arg)
 	return t->redirect || t->found_exact || t->failed.kind != ERR_NONE;
 }
 
+// ---- walks
+
+// A layer, until the walk is cancelled: nobody is asked for what is passed over in it.
+struct watched {
+	struct stream base;
+	struct stream *inner;
+	const struct cancel *cancel;
+};
+
+static struct slab *watched_read(struct stream *base, struct err *e)
+{
+	struct watched *s = (struct watched *)base;
+
+	if (!cancelled(s->cancel))
+		return stream_read(s->inner, e);
+	err_cancelled(e);
+	return NULL;
+}
+
+static void watched_free(struct stream *base)
+{
+	struct watched *s = (struct watched *)base;
+
+	stream_free(s->inner);
+	free(s);
+}
+
+static struct stream *open_watched(void *arg, const struct descriptor *layer, struct err *e)
+{
+	static const struct stream_ops ops = {watched_read, watched_free};
+	struct tree *t = arg;
+	struct stack_source source = catalog_index_source(t->ix);
+	struct stream *inner = source.open(source.arg, layer, e);
+
+	if (!inner)
+		return NULL;
+	struct watched *s = xmalloc(sizeof(*s));
+
+	*s = (struct watched){{&ops}, inner, t->cancel};
+	return &s->base;
+}
+
 static int walk(struct tree *t, const struct stack_visitor *visitor, size_t nlayers, struct err *e)
 {
-	struct stack_source source = catalog_index_source(t->ix);
+	const struct stack_source source = {open_watched, t};
 
 	if (++t->walks > TREE_WALKS_MAX)
 		return err_set(e, ERR_INPUT,

@@ -409,6 +409,36 @@ TEST(a_walk_can_be_cancelled)
 	seen_release(&s);
 }
 
+static void fire_at_read(void *arg, struct repo *r, enum memory_call call, const char *ref)
+{
+	(void)r, (void)ref;
+	if (call == MEMORY_BLOB_READ)
+		cancel_fire(arg);
+}
+
+TEST(a_walk_over_what_nobody_wants_can_be_cancelled_too)
+{
+	auto_free char *much = xcalloc(1, 1 << 20);
+	const struct str blobs[] = {{much, 1 << 20}};
+	static const struct world_layers layers = {{{"other=%0", "configs/a=1"}}};
+	auto_world struct world w;
+	auto_catalog_index struct catalog_index ix = {0};
+	struct cancel cancel = CANCEL_INIT;
+	struct seen s = {0};
+	const struct tree_visitor visitor = {.file = on_file, .gone = on_gone, .arg = &s};
+
+	world_init(&w);
+	w.blobs = blobs;
+	REQUIRE_OK(world_index(&w, &layers, FBC_CONFIG, &ix, &e));
+	size_t before = memory_calls(w.place, MEMORY_BLOB_READ);
+
+	memory_on_call(w.place, fire_at_read, &cancel);
+	CHECK_FAILS(catalog_tree_walk(&ix, ix.path, NULL, &visitor, &cancel, &e));
+	CHECK_INT(e.kind, ERR_CANCELLED);
+	CHECK_INT(memory_calls(w.place, MEMORY_BLOB_READ) - before, 1);
+	seen_release(&s);
+}
+
 TEST(files_have_their_whole_name_in_messages)
 {
 	static const struct {
