@@ -160,7 +160,7 @@ const struct cmd cmd_verify = {
 	.synopsis = "[--dir DIR | REGISTRY/REPOSITORY] [RELEASE ...]",
 	.summary = "Check that releases are complete, undamaged and signed",
 	.details =
-		"From the payload of a release on, every list, manifest, configuration and layer is looked for. In a folder everything is read and compared with its digest; a registry is asked, and with --deep everything is read from it, too. What is missing or damaged is listed with the components that need it.\n"
+		"From the payload of a release on, every list, manifest, configuration and layer is looked for. In a folder everything is read and compared with its digest; a registry is asked, and with --deep everything is read from it, too. What is missing or damaged is listed with the components that need it. Signatures, attestations, SBOMs and referrers that are attached to images need not be there; those that are must be whole.\n"
 		"\n"
 		"RELEASE is a tag, a digest, a version or a pull spec; without one every release that has a tag is checked. Exit status: 0 complete, 1 could not look, 3 something is missing or damaged.",
 	.examples = "# before a disk is carried away, and after it was plugged in\n"
