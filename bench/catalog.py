@@ -11,7 +11,7 @@ DIR becomes a folder as `mirror --dir` makes it, with the catalog twice, each in
 
 and DIR/expected.json, which counts what is in it. Documents are indented as opm writes them; an
 olm.bundle has olm.gvk, olm.package and olm.csv.metadata properties and relatedImages, and says most
-of what the version before it said, so that the layers compress about as real ones do (16:1). The same seed gives
+of what the version before it said, so that the layers compress about as real ones do (12:1). The same seed gives
 the same bytes.
 """
 import argparse
@@ -92,7 +92,7 @@ class Package:
             if self.rnd.random() < 0.13:
                 self.digests[component] = digest(self.rnd)
         for i in range(len(self.paragraphs)):
-            if self.rnd.random() < 0.15:
+            if self.rnd.random() < 0.4:
                 self.paragraphs[i] = text(self.rnd, 300)
         self.examples[self.rnd.randrange(len(self.kinds))] = self.example(self.rnd.choice(self.kinds))
         n = len(self.versions)
