@@ -274,6 +274,28 @@ int config_map_read(struct config_map *ret, struct str bytes, const char *name, 
 	return 0;
 }
 
+static int compare_stream(const void *name, const void *tag)
+{
+	return strcmp(name, ((const struct config_map_tag *)tag)->stream);
+}
+
+bool config_map_has(const struct config_map *m, const char *stream)
+{
+	return m->n > 0 && bsearch(stream, m->v, m->n, sizeof(*m->v), compare_stream);
+}
+
+static int compare_name(const void *name, const void *at)
+{
+	return strcmp(name, *(char *const *)at);
+}
+
+bool config_map_excludes(const struct config_map *m, const char *stream)
+{
+	const struct strlist *l = &m->excluded;
+
+	return l->n > 0 && bsearch(stream, l->v, l->n, sizeof(*l->v), compare_name);
+}
+
 static int read_open(struct config_map *ret, int fd, const char *name, struct err *e)
 {
 	auto_buf struct buf text = BUF_INIT(CONFIG_MAP_FILE_MAX);

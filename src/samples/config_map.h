@@ -44,6 +44,9 @@ int config_map_read_file(struct config_map *ret, const char *path, int stdin_fd,
 // The same from media, which come from strangers: what is no regular file is ERR_INPUT, never
 // waited for.
 int config_map_read_media(struct config_map *ret, const char *path, struct err *e) must_check;
+// Has M a tag of STREAM? Was STREAM left out when media were filled?
+bool config_map_has(const struct config_map *m, const char *stream);
+bool config_map_excludes(const struct config_map *m, const char *stream);
 // TEXT of a map in an error: quoted, and not all of it when it is long. Caller frees.
 char *config_map_show(const char *text);
 // As YAML that config_map_read takes: what media carry.

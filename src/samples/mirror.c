@@ -299,13 +299,8 @@ static int write_config(const struct job *j, struct err *e)
 // An earlier run may have brought what this one leaves out.
 static bool brought_before(const struct job *j, const char *stream)
 {
-	if (strcmp(j->before.version, j->map.version) != 0 ||
-	    strlist_has(&j->before.excluded, stream))
-		return false;
-	for (size_t i = 0; i < j->before.n; i++)
-		if (strcmp(j->before.v[i].stream, stream) == 0)
-			return true;
-	return false;
+	return strcmp(j->before.version, j->map.version) == 0 &&
+	       config_map_has(&j->before, stream) && !config_map_excludes(&j->before, stream);
 }
 
 static void note_excluded(struct job *j)

@@ -128,7 +128,7 @@ int samples_plan_init(struct samples_plan *ret, const struct config_map *map,
 
 	find_streams(&p);
 	for (size_t i = 0; i < p.nstreams; i++)
-		p.streams[i].chosen = all && !strlist_has(&map->excluded, p.streams[i].name);
+		p.streams[i].chosen = all && !config_map_excludes(map, p.streams[i].name);
 	for (size_t i = 0; !all && i < choice->include->n; i++)
 		choose(&p, choice->include->v[i], true, choice->ret_unused);
 	for (size_t i = 0; choice->exclude && i < choice->exclude->n; i++)
@@ -153,6 +153,7 @@ struct filling {
 	struct samples_plan *plan;
 	const struct samples_place *src, *dst;
 	struct map by_dst; // printed: index in plan.images
+	struct map pairs;  // "SRC DST" that are in the plan
 };
 
 // A pull spec without tag and digest means latest.
@@ -223,28 +224,9 @@ static int parse_image(const struct filling *f, const char *spec, struct samples
 	return 0;
 }
 
-static bool same_source(const struct samples_image *im, const char *src)
-{
-	auto_free char *known = reference_print(&im->src);
-
-	if (strcmp(known, src) == 0)
-		return true;
-	for (size_t i = 0; i < im->nrivals; i++) {
-		auto_free char *rival = reference_print(&im->rivals[i]);
-
-		if (strcmp(rival, src) == 0)
-			return true;
-	}
-	return false;
-}
-
 // Two images that would have one name are decided on when they are looked at.
 static void add_rival(struct samples_image *to, const struct samples_image *im)
 {
-	auto_free char *src = reference_print(&im->src);
-
-	if (same_source(to, src))
-		return;
 	vec_reserve(to->rivals, to->nrivals, to->cap);
 	to->rivals[to->nrivals] = (struct reference){0};
 	reference_copy(&to->rivals[to->nrivals++], &im->src);
@@ -257,11 +239,14 @@ static size_t find_image(struct filling *f, struct samples_image *im)
 	struct samples_plan *p = f->plan;
 	auto_free char *dst = reference_print(&im->dst);
 	auto_free char *key = xasprintf("%s %s", dst, *im->dst.tag ? "" : im->src.digest.text);
-	bool fresh;
+	auto_free char *src = reference_print(&im->src), *pair = xasprintf("%s %s", src, dst);
+	bool fresh, fresh_pair;
 	struct map_entry *entry = map_put(&f->by_dst, str_of(key), &fresh);
 
+	map_put(&f->pairs, str_of(pair), &fresh_pair);
 	if (!fresh) {
-		add_rival(&p->images[entry->num], im);
+		if (fresh_pair)
+			add_rival(&p->images[entry->num], im);
 		return (size_t)entry->num;
 	}
 	entry->num = p->nimages;
@@ -295,6 +280,7 @@ int samples_plan_fill(struct samples_plan *p, const struct samples_place *src,
 		for (size_t j = 0; r == 0 && p->streams[i].chosen && j < p->streams[i].n; j++)
 			r = add_tag(&f, p->streams[i].first + j, e);
 	map_release(&f.by_dst);
+	map_release(&f.pairs);
 	return r;
 }
 

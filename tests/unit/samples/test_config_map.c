@@ -162,6 +162,27 @@ TEST(what_is_written_for_media_reads_the_same)
 	CHECK_STR(second.p, first.p);
 }
 
+TEST(streams_are_found_whether_a_map_has_them_or_excludes_them)
+{
+	static const struct {
+		const char *stream;
+		bool has, excludes;
+	} rows[] = {{"a", true, false}, {"b", true, true},    {"c", false, true},
+		    {"", false, false}, {"aa", false, false}, {"d", false, false}};
+	auto_config_map struct config_map m = {0}, none = {0};
+
+	REQUIRE_OK(config_map_read(&m,
+				   STR("data: {b_1: x, b_2: x, a_1: x}\nmetadata:\n"
+				       "  annotations: {ferry/excluded-imagestreams: 'c,b'}\n"),
+				   "f", &e));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CHECK_INT(config_map_has(&m, rows[i].stream), rows[i].has);
+		CHECK_INT(config_map_excludes(&m, rows[i].stream), rows[i].excludes);
+		CHECK(!config_map_has(&none, rows[i].stream));
+		CHECK(!config_map_excludes(&none, rows[i].stream));
+	}
+}
+
 TEST(a_pipe_on_media_is_refused_and_not_waited_for)
 {
 	auto_config_map struct config_map m = {0};

@@ -149,6 +149,20 @@ TEST(streams_are_chosen_by_globs_and_unused_globs_are_told)
 	CHECK_STR(m.unused.v[0], "x?");
 }
 
+// As many as a map may have: what grows with their square would be noticed.
+TEST(each_source_of_a_destination_counts_once_however_many_there_are)
+{
+	enum { SOURCES = 10000 };
+	auto_made struct made m = {0};
+	auto_buf struct buf map = BUF_INIT(CONFIG_MAP_FILE_MAX);
+
+	for (int i = 0; i < 2 * SOURCES; i++)
+		buf_printf(&map, "a_%d: x%d.io/o/b:1\n", i, i % SOURCES);
+	REQUIRE_OK(fill(&m, map.p, NULL, "m:5000"));
+	CHECK_INT(m.plan.nimages, 1);
+	CHECK_INT(m.plan.images[0].nrivals, SOURCES - 1);
+}
+
 TEST(what_media_were_filled_without_is_not_chosen_unless_it_is_named)
 {
 	static const char map[] = "data: {a_1: i, b_1: i}\nmetadata:\n  annotations:\n"
