@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +48,21 @@ static void join(struct err *e, const char *head, const char *tail)
 	memcpy(e->text + left, tail, tail_len + 1);
 }
 
+// Arguments do not begin lines: they may be names from outside. What FMT says itself does, and so
+// does a hint of a message that is told at the end of this one.
+static __attribute__((noinline)) void keep_one_line(char *text, const char *fmt)
+{
+	static const char hint[] = "\nhint: ";
+	size_t n = strlen(fmt);
+	bool has_hints = n >= 2 && strcmp(fmt + n - 2, "%s") == 0;
+
+	if (strchr(fmt, '\n') || (n == 2 && has_hints))
+		return; // made of several lines on purpose, here or before
+	for (char *c = text; *c; c++)
+		if (*c == '\n' && !(has_hints && strncmp(c, hint, sizeof(hint) - 1) == 0))
+			*c = '?';
+}
+
 int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
 	char text[ERR_SCRATCH];
@@ -55,6 +71,7 @@ int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	keep_one_line(text, fmt);
 	*e = (struct err){.kind = kind};
 	join(e, text, "");
 	return -1;
@@ -69,6 +86,7 @@ int err_os(struct err *e, enum err_kind kind, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	keep_one_line(text, fmt);
 	snprintf(cause, sizeof(cause), ": %s", strerror(saved));
 	// A message has no capital in its middle; names such as "RPC" keep theirs.
 	if (isupper((unsigned char)cause[2]) && islower((unsigned char)cause[3]))
@@ -86,6 +104,10 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(context, sizeof(context), fmt, ap);
 	va_end(ap);
+	keep_one_line(context, fmt);
+	for (char *c = context; *c; c++)
+		if (*c == '\n')
+			*c = '?';
 	snprintf(cause, sizeof(cause), ": %s", e->text);
 	join(e, context, cause);
 	return -1;
@@ -99,6 +121,7 @@ int err_hint(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(hint, sizeof(hint), fmt, ap);
 	va_end(ap);
+	keep_one_line(hint, fmt);
 	memcpy(text, e->text, sizeof(text));
 	size_t used = strlen(text), n = strlen(hint);
 

@@ -3,7 +3,9 @@
 //
 // A function that can fail takes `struct err *e` last and returns 0 or -1 (or a pointer, NULL on
 // failure). It writes *e only when it fails, and its other outputs only when it succeeds. A struct
-// err owns nothing: copy it, hand it to another thread, drop it. Arguments may alias e->text.
+// err owns nothing: copy it, hand it to another thread, drop it. Arguments may alias e->text. Those
+// that bring newlines do not make lines of their own: names are from outside. What FMT says itself,
+// a text that is all of FMT ("%s"), and hints in one that ends FMT stay as they are.
 #ifndef UTIL_ERR_H
 #define UTIL_ERR_H
 

@@ -57,6 +57,35 @@ TEST(a_hint_is_a_line_of_its_own)
 	CHECK_STR(e.text, "no\nhint: log in");
 }
 
+TEST(names_from_outside_begin_no_line)
+{
+	struct err e;
+
+	err_set(&e, ERR_INPUT, "'%s' is no folder", "a\nhint: run this");
+	CHECK_STR(e.text, "'a?hint: run this' is no folder");
+	err_wrap(&e, "%s", "b\nc");
+	CHECK_STR(e.text, "b?c: 'a?hint: run this' is no folder");
+	errno = ENOENT;
+	err_os(&e, ERR_IO, "open '%s'", "a\nb");
+	CHECK_STR(e.text, "open 'a?b': no such file or directory");
+	err_hint(&e, "hint: look at '%s'", "a\nb");
+	CHECK_STR(e.text, "open 'a?b': no such file or directory\nhint: look at 'a?b'");
+}
+
+TEST(lines_that_are_meant_stay)
+{
+	struct err e, f;
+
+	err_set(&e, ERR_INPUT, "choose:\n%s", "a\nb");
+	CHECK_STR(e.text, "choose:\na\nb");
+	err_set(&e, ERR_INPUT, "%s", "a\nb");
+	CHECK_STR(e.text, "a\nb");
+	err_set(&e, ERR_DENIED, "no");
+	err_hint(&e, "hint: log in");
+	err_set(&f, ERR_DENIED, "nothing was mirrored: %s", e.text);
+	CHECK_STR(f.text, "nothing was mirrored: no\nhint: log in");
+}
+
 int main(void)
 {
 	return tap_main();
