@@ -36,7 +36,7 @@ struct building {
 	int limit;             // of components there
 	struct catalog_mapping *to;
 	struct map by_origin;
-	size_t bytes; // of the names of all entries
+	size_t bytes; // of the names of all entries, and of what is bad
 };
 
 static void building_release(struct building *b)
@@ -66,13 +66,24 @@ static bool prints_whole(struct str s)
 	return true;
 }
 
-static void add_bad(struct building *b, const char *text, const char *why)
+static int count_bytes(struct building *b, size_t n, struct err *e)
+{
+	b->bytes += n;
+	if (b->bytes > CATALOG_MAPPING_MAX)
+		return err_set(e, ERR_INPUT, "the names of the images take more than %zu MiB",
+			       CATALOG_MAPPING_MAX >> 20);
+	return 0;
+}
+
+static int add_bad(struct building *b, const char *text, const char *why, struct err *e)
 {
 	auto_free char *quoted =
 		prints_whole(str_of(text)) ? xstrdup(text) : gofmt_quote(str_of(text));
+	struct strlist *bad = &b->to->bad;
 
-	strlist_addf(&b->to->bad, "couldn't parse image for mirroring (%s), skipping mirror: %s",
-		     quoted, why);
+	strlist_addf(bad, "couldn't parse image for mirroring (%s), skipping mirror: %s", quoted,
+		     why);
+	return count_bytes(b, strlen(bad->v[bad->n - 1]), e);
 }
 
 static bool has_reserved_component(const char *repository)
@@ -106,14 +117,12 @@ static size_t reference_bytes(const struct reference *r)
 	       (r->has_digest ? strlen(r->digest.text) : 0) + sizeof("file:////:@");
 }
 
-static int count_bytes(struct building *b, const struct catalog_entry *x, struct err *e)
+static int count_entry(struct building *b, const struct catalog_entry *x, struct err *e)
 {
-	b->bytes +=
-		reference_bytes(&x->src) + reference_bytes(&x->origin) + reference_bytes(&x->dst);
-	if (b->bytes > CATALOG_MAPPING_MAX)
-		return err_set(e, ERR_INPUT, "the names of the images take more than %zu MiB",
-			       CATALOG_MAPPING_MAX >> 20);
-	return 0;
+	return count_bytes(b,
+			   reference_bytes(&x->src) + reference_bytes(&x->origin) +
+				   reference_bytes(&x->dst),
+			   e);
 }
 
 static struct catalog_entry *new_entry(struct catalog_mapping *m)
@@ -154,7 +163,7 @@ static int add_entry(struct building *b, struct reference *origin, struct refere
 	place_source(x, b->cfg->src);
 	x->is_there = !x->src.has_digest && reference_same(&x->src, &x->dst);
 	add_spelling(x, image);
-	return count_bytes(b, x, e);
+	return count_entry(b, x, e);
 }
 
 static int add_image(struct building *b, const char *text, uint32_t image, struct err *e)
@@ -163,21 +172,15 @@ static int add_image(struct building *b, const char *text, uint32_t image, struc
 	struct err why;
 	bool new;
 
-	if (reference_parse(&origin, text, REF_NO_PREFIX, &why) < 0) {
-		add_bad(b, text, why.text);
-		return 0;
-	}
-	if (*origin.repository == '\0') {
-		add_bad(b, text, "it is a registry without a repository");
-		return 0;
-	}
+	if (reference_parse(&origin, text, REF_NO_PREFIX, &why) < 0)
+		return add_bad(b, text, why.text, e);
+	if (*origin.repository == '\0')
+		return add_bad(b, text, "it is a registry without a repository", e);
 	catalog_mount(&dst, &origin, &b->dest, b->limit); // hashes the name as it is written
 	auto_free char *refused = refuse_place(&dst);
 
-	if (refused) {
-		add_bad(b, text, refused);
-		return 0;
-	}
+	if (refused)
+		return add_bad(b, text, refused, e);
 	reference_docker_defaults(&origin);
 	auto_free char *key = reference_print(&origin);
 	struct map_entry *known = map_put(&b->by_origin, str_of(key), &new);
@@ -289,7 +292,7 @@ static int add_index(struct building *b, struct err *e)
 
 	if (refused)
 		return err_set(e, ERR_INPUT, "%s", refused);
-	return count_bytes(b, x, e);
+	return count_entry(b, x, e);
 }
 
 int catalog_mapping_make(const struct catalog *c, const struct catalog_mapping_config *cfg,

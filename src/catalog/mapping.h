@@ -11,7 +11,7 @@
 #include "image/reference.h"
 
 #define CATALOG_COMPONENTS_DEFAULT 2
-#define CATALOG_MAPPING_MAX        ((size_t)32 << 20) // bytes of all names of a mapping together
+#define CATALOG_MAPPING_MAX        ((size_t)32 << 20) // bytes of all names and complaints
 
 // One image and its place; owns its references.
 struct catalog_entry {

@@ -5,6 +5,7 @@
 #include "util/cleanup.h"
 #include "util/map.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct settling {
@@ -77,22 +78,13 @@ static int collision(const struct settling *s, const struct catalog_entry *x,
 // DROPPED needs no copy of its own any more; whoever needs it needs KEPT.
 static void merge(struct catalog_entry *kept, struct catalog_entry *dropped)
 {
-	size_t n = 0, i = 0, k = 0;
-
 	dropped->is_there = true;
-	if (kept->is_index || dropped->is_index)
+	if (kept->is_index)
 		return;
-	uint32_t *all = xreallocarray(NULL, kept->nimages + dropped->nimages, sizeof(*all));
-
-	while (i < kept->nimages || k < dropped->nimages)
-		if (k == dropped->nimages ||
-		    (i < kept->nimages && kept->images[i] < dropped->images[k]))
-			all[n++] = kept->images[i++];
-		else
-			all[n++] = dropped->images[k++];
-	free(kept->images);
-	kept->images = all;
-	kept->nimages = kept->cap = n;
+	for (size_t i = 0; i < dropped->nimages; i++) {
+		vec_reserve(kept->images, kept->nimages, kept->cap);
+		kept->images[kept->nimages++] = dropped->images[i];
+	}
 }
 
 // The index brings itself; then what is there already, then the one that says what it is.
@@ -153,6 +145,22 @@ static int settle_tag(struct settling *s, size_t i, struct err *e)
 	return 0;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+// Entries that took others in have their images behind their own.
+static void sort_images(struct catalog_mapping *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].nimages > 1)
+			qsort(m->v[i].images, m->v[i].nimages, sizeof(*m->v[i].images),
+			      compare_numbers);
+}
+
 int catalog_settle_tags(struct catalog_mapping *m, const struct catalog_mapping_config *cfg,
 			struct err *e)
 {
@@ -163,5 +171,6 @@ int catalog_settle_tags(struct catalog_mapping *m, const struct catalog_mapping_
 	for (size_t i = 0; r == 0 && i < m->n; i++)
 		r = settle_tag(&s, i, e);
 	map_release(&s.by_place);
+	sort_images(m);
 	return r;
 }

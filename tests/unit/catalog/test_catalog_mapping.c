@@ -319,6 +319,23 @@ TEST(names_that_take_more_than_the_ceiling_are_refused)
 	CHECK_INT(e.kind, ERR_INPUT);
 }
 
+TEST(complaints_about_texts_that_are_no_images_count_as_names_do)
+{
+	enum { IMAGES = 10000, LONG = 4000 };
+	auto_catalog_mapping struct catalog_mapping m = {0};
+	auto_catalog struct catalog c = {0};
+	struct err e = {0};
+
+	c.images = arena_alloc(&c.arena, IMAGES * sizeof(*c.images));
+	for (; c.nimages < IMAGES; c.nimages++) {
+		auto_free char *text = xasprintf("NONE%0*zu", LONG, c.nimages);
+
+		c.images[c.nimages].text = arena_strdup(&c.arena, text);
+	}
+	CHECK_FAILS(map_catalog(&m, &c, &TO_PATH, &e));
+	CHECK_STR(e.text, "the names of the images take more than 32 MiB");
+}
+
 TEST(in_a_folder_no_image_takes_the_name_of_a_repositorys_own_files)
 {
 	auto_catalog_mapping struct catalog_mapping m = {0}, to_registry = {0};
@@ -467,6 +484,22 @@ TEST(what_needs_the_dropped_one_needs_the_one_that_is_copied)
 	CHECK_INT(m.v[1].nimages, 2);
 	CHECK_INT(m.v[1].images[0], 0);
 	CHECK_INT(m.v[1].images[1], 1);
+}
+
+TEST(images_of_an_entry_are_in_their_order_however_many_it_took_in)
+{
+	auto_catalog_mapping struct catalog_mapping m = {0};
+	struct err e;
+
+	REQUIRE_OK(map_texts(&m, "c.io/x/y:v1@" DA "\na.io/x/y:v1@" DA "\nb.io/x/y:v1@" DA,
+			     &TO_PATH, &e));
+	CHECK_INT(m.n, 4);
+	CHECK_STR(m.v[0].src.registry, "a.io");
+	CHECK_INT(m.v[0].nimages, 3);
+	for (uint32_t i = 0; i < 3; i++)
+		CHECK_INT(m.v[0].images[i], i);
+	CHECK(m.v[1].is_there);
+	CHECK(m.v[2].is_there);
 }
 
 TEST(images_of_two_registries_that_media_hold_as_one_are_one_image)
