@@ -291,9 +291,10 @@ def bombs_in_text_are_refused_and_cost_little():
             ("an endless number", "b.json", '{"image":' + "9" * 1000000 + "}"), ("unknown alias", "b.yaml", "image: *nothing\n"),
             ("an object of Python", "b.yaml", "image: !!python/object/apply:os.system [id]\n")):
         reference = p.image({name: text, "zz.json": p.good_file()})
-        p.refused(what, reference, r"configs/b\.(yaml|json)")
+        if FULL or len(text) < 300000:  # the sanitizers make the large ones take long
+            p.refused(what, reference, r"configs/b\.(yaml|json)")
         r = p.run(reference, "--continue-on-error=false", binary=PLAIN, measured=True)
-        check(r.rc == 1 and r.rss < RSS and r.cpu < CPU, "%s: %.0f MiB, %.1f s of CPU" % (what, r.rss, r.cpu), r.err[-500:])
+        check(r.rc == 1 and "configs/b." in r.err and r.rss < RSS and r.cpu < CPU, "%s: %.0f MiB, %.1f s of CPU" % (what, r.rss, r.cpu), r.err[-500:])
     for what, name, text in (
             ("many anchors", "b.yaml", "\n".join("a%d: &a%d x" % (i, i) for i in range(20000)) + "\nimage: %s\n" % p.good),
             ("a large document", "b.json", json.dumps({"image": p.good, "icon": "x" * (15 << 20)})), ("a long line of blanks", "b.json", " " * (20 << 20) + p.good_file()),
@@ -466,7 +467,7 @@ def layers_with_tricks_are_layers():
     """The layers that extraction is tested with, as catalogs."""
     p = Place()
     good = [("configs/a.json", p.good_file().encode())]
-    for path in some(sorted(glob.glob(TOP + "/tests/data/layers/*.tgz")), 24):
+    for path in some(sorted(glob.glob(TOP + "/tests/data/layers/*.tgz")), 12):
         with open(path, "rb") as f:
             data = f.read()
         p.either(os.path.basename(path), p.layers([good, data], "/"))
@@ -491,16 +492,16 @@ def a_database_that_is_cut_or_spoiled_is_refused():
     whole = catalogs.database(rows(p.good), statements=["CREATE TABLE filler (x TEXT)", "INSERT INTO filler VALUES (hex(randomblob(30000)))"],
                               pragmas=("page_size=1024",))
     p.accepted("the whole one", database_image(p, whole))
-    for n in [0, 1, 15, 16, 99, 100, 1023, 1024, 1025] + some(range(2048, len(whole), 512), 14):
+    for n in [0, 1, 15, 16, 99, 100, 1023, 1024, 1025] + some(range(2048, len(whole), 512), 6):
         r = p.either("cut at byte %d" % n, database_image(p, whole[:n]))
         if n <= 8192:
             check(r.rc == 1 and "index.db" in r.err, "cut at byte %d: exits %d" % (n, r.rc), r.err)
-    for at in some(range(100), 20) + some(range(100, 9000, 3), 25):
+    for at in some(range(100), 10) + some(range(100, 9000, 3), 10):
         data = bytearray(whole)
         data[at] ^= RND.choice((0xff, 1, 0x80))
         r = p.either("byte %d" % at, database_image(p, bytes(data)))
         check(r.rc == 0 or "index.db" in r.err, "byte %d: the database is named" % at, r.err)
-    for i in range(200 if FULL else 12):
+    for i in range(200 if FULL else 5):
         data = bytearray(whole)
         for _ in range(30):
             data[RND.randrange(100, len(data))] = RND.randrange(256)
@@ -769,13 +770,19 @@ def measured(p, what, reference, *flags, seconds=LONG, rss=RSS):
 def more_files_than_anybody_has():
     p = Place()
     text = json.dumps({"image": p.good}).encode()
-    many = [("configs/d%03d/f%06d.json" % (i // 1000, i), text) for i in range(200001)]
+    header = bytearray(tar_header("", len(text)))
+    total = sum(header[:148]) + 8 * 32 + sum(header[156:])
+    pieces = []
+    for i in range(200001):
+        name = b"configs/d%03d/f%06d.json" % (i // 1000, i)
+        pieces += [name.ljust(148 - 48, b"\0"), header[100:148], b"%06o\0 " % (total + sum(name)), header[156:], text.ljust(512, b"\0")]
+    many = catalogs.packed(b"".join(pieces) + bytes(1024))
     r = measured(p, "200,001 files", p.layers([many]), rss=400)
     check(r.rc == 1 and "200000 files" in r.err, "one more than is allowed: exits %d" % r.rc, r.err)
-    r = measured(p, "200,000 files", p.layers([many[1:]]), rss=400)
+    r = measured(p, "200,000 files", p.layers([many, [("configs/d007/.wh.f007007.json", b"")]]), rss=400)
     check(r.rc == 0, "as many as are allowed: exits %d" % r.rc, r.err[-500:])
-    broken = [(n, b"{") for n, _ in many[:20000]]
-    r = measured(p, "20,000 broken files", p.layers([broken + many[-1:]]), "--continue-on-error")
+    broken = [("configs/b%05d.json" % i, b"{") for i in range(20000)]
+    r = measured(p, "20,000 broken files", p.layers([broken + [("configs/good.json", text)]]), "--continue-on-error")
     check(r.rc == 3, "broken files: exits %d" % r.rc, r.err[-500:])
 
 

@@ -104,7 +104,7 @@ def database(packages, schema=SCHEMA, statements=(), pragmas=("page_size=4096",)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "index.db")
         db = sqlite3.connect(path, isolation_level=None)
-        for p in pragmas:
+        for p in ("synchronous=OFF", "journal_mode=MEMORY") + tuple(pragmas):
             db.execute("PRAGMA " + p)
         db.executescript(schema)
         db.execute("BEGIN")
