@@ -255,23 +255,27 @@ static void put_row(struct buf *ret, const struct catalog *c, const struct row *
 	buf_putc(ret, '\n');
 }
 
+static void put_broken(struct buf *ret, const char *why)
+{
+	buf_puts(ret, "-\ta file of the catalog cannot be read: ");
+	put_clean(ret, why);
+	buf_puts(ret, "\t\n");
+}
+
 void catalog_missing_print(struct buf *ret, const struct catalog_mirror *m)
 {
 	auto_rows struct rows r;
+	size_t i = 0, k = 0;
 
 	rows_init(&r, m);
-	for (size_t i = 0; i < m->broken.n; i++) {
-		buf_puts(ret, "-\ta file of the catalog cannot be read: ");
-		put_clean(ret, m->broken.v[i]);
-		buf_puts(ret, "\t\n");
-	}
-	for (size_t i = 0; i < r.n; i++) {
-		if (ret->n > CATALOG_MISSING_MAX) {
-			buf_printf(ret, "-\tand %zu more\t\n", r.n - i);
-			break;
-		}
-		put_row(ret, &m->catalog, &r.v[i]);
-	}
+	for (; i < m->broken.n && ret->n <= CATALOG_MISSING_MAX; i++)
+		put_broken(ret, m->broken.v[i]);
+	for (; k < r.n && ret->n <= CATALOG_MISSING_MAX; k++)
+		put_row(ret, &m->catalog, &r.v[k]);
+	size_t rest = m->broken.n - i + r.n - k;
+
+	if (rest > 0)
+		buf_printf(ret, "-\tand %zu more\t\n", rest);
 }
 
 // --- for people

@@ -71,6 +71,25 @@ TEST(for_people_it_is_grouped_by_reason_and_bounded)
 	CHECK_INT((long long)count_lines(shown.p), 13);
 }
 
+TEST(a_list_of_broken_files_ends_at_its_ceiling)
+{
+	enum { BROKEN = 100000, LONG = 600 };
+	auto_mirrored struct mirrored f;
+	auto_buf struct buf file = BUF_INIT(BUF_TEXT_MAX);
+
+	mirrored_init(&f, FURTHER("src.io/ops/gone:v9"));
+	REQUIRE_OK(mirrored_run(&f, &e));
+	for (int i = 0; i < BROKEN; i++)
+		strlist_addf(&f.m.broken, "%0*d", LONG, i);
+	catalog_missing_print(&file, &f.m);
+	CHECK(file.n < CATALOG_MISSING_MAX + 2 * LONG);
+	size_t told = count_lines(file.p) - 1;
+	auto_free char *end =
+		xasprintf("\n-\tand %zu more\t\n", BROKEN + 1 - told); // with the image
+
+	CHECK(ends_with(file.p, end));
+}
+
 TEST(control_characters_do_not_break_the_lines)
 {
 	auto_mirrored struct mirrored f;
