@@ -565,6 +565,8 @@ int fbc_reader_finish(struct fbc_reader *r, struct collect *to, struct err *e)
 			return err_cancelled(e);
 		if (f->is_gone || f->is_patterns || ignore_matches(ig, f->path))
 			continue;
+		if (ignore_check(ig, e) < 0)
+			return err_wrap(e, IGNORE_NAME);
 		if (add_file(r, f, to, e) < 0)
 			return -1;
 	}

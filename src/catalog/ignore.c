@@ -17,6 +17,7 @@ struct pattern {
 struct ignore {
 	struct pattern *v;
 	size_t n, cap, max;
+	uint64_t steps; // of all comparisons
 	struct arena arena;
 };
 
@@ -123,11 +124,11 @@ static bool matches_char(struct str *pattern, struct str *name)
 }
 
 // A whole name. A star that took too little takes one more, and only the last one has to.
-static bool matches_name(struct str pattern, struct str name)
+static bool matches_name(struct str pattern, struct str name, uint64_t *steps)
 {
 	struct str star = {NULL, 0}, taken = {NULL, 0};
 
-	while (pattern.n > 0 || name.n > 0) {
+	for (; pattern.n > 0 || name.n > 0; ++*steps) {
 		if (pattern.n > 0 && pattern.p[0] == '*') {
 			pattern.p++;
 			pattern.n--;
@@ -158,14 +159,14 @@ static struct str next_part(struct str *path)
 	return part.n > 0 ? part : (struct str){NULL, 0};
 }
 
-static bool matches_any_part(const struct pattern *p, struct str path)
+static bool matches_any_part(const struct pattern *p, struct str path, uint64_t *steps)
 {
 	struct str part = next_part(&path);
 
 	while (part.p) {
 		struct str next = next_part(&path);
 
-		if (matches_name(p->text, part))
+		if (matches_name(p->text, part, steps))
 			return next.p || !p->folders_only;
 		part = next;
 	}
@@ -178,12 +179,12 @@ static bool has_stars(struct str part)
 	return memmem(part.p, part.n, "**", 2) != NULL;
 }
 
-static bool matches_from_start(const struct pattern *p, struct str path)
+static bool matches_from_start(const struct pattern *p, struct str path, uint64_t *steps)
 {
 	struct str text = p->text, behind = {NULL, 0}, taken = {NULL, 0};
 	bool any = false; // "**" was seen: behind it PATH may lose parts
 
-	for (;;) {
+	for (;; ++*steps) {
 		struct str want = next_part(&text);
 
 		if (want.p && str_eqz(want, "**")) {
@@ -198,7 +199,7 @@ static bool matches_from_start(const struct pattern *p, struct str path)
 			return false;
 		struct str part = next_part(&path);
 
-		if (part.p && matches_name(want, part))
+		if (part.p && matches_name(want, part, steps))
 			continue;
 		if (!any || !next_part(&taken).p)
 			return false;
@@ -207,7 +208,7 @@ static bool matches_from_start(const struct pattern *p, struct str path)
 	}
 }
 
-static bool matches(const struct pattern *p, const char *path)
+static bool matches(const struct pattern *p, const char *path, uint64_t *steps)
 {
 	size_t n = strlen(p->folder);
 
@@ -215,7 +216,8 @@ static bool matches(const struct pattern *p, const char *path)
 		return false;
 	struct str rest = str_of(n > 0 ? path + n + 1 : path);
 
-	return p->anchored ? matches_from_start(p, rest) : matches_any_part(p, rest);
+	*steps += rest.n;
+	return p->anchored ? matches_from_start(p, rest, steps) : matches_any_part(p, rest, steps);
 }
 
 // ---- files of patterns
@@ -293,10 +295,17 @@ void ignore_ready(struct ignore *ig)
 		qsort(ig->v, ig->n, sizeof(*ig->v), by_walk);
 }
 
-bool ignore_matches(const struct ignore *ig, const char *path)
+bool ignore_matches(struct ignore *ig, const char *path)
 {
-	for (size_t i = ig->n; i-- > 0;)
-		if (matches(&ig->v[i], path))
+	for (size_t i = ig->n; i-- > 0 && ig->steps <= IGNORE_STEPS_MAX; ig->steps++)
+		if (matches(&ig->v[i], path, &ig->steps))
 			return !ig->v[i].takes_back;
 	return false;
+}
+
+int ignore_check(const struct ignore *ig, struct err *e)
+{
+	return ig->steps <= IGNORE_STEPS_MAX
+		       ? 0
+		       : err_set(e, ERR_INPUT, "the patterns take too long to compare");
 }

@@ -16,6 +16,7 @@
 
 #define IGNORE_NAME        ".indexignore"
 #define IGNORE_PATTERN_MAX ((size_t)4096) // bytes
+#define IGNORE_STEPS_MAX   ((uint64_t)1 << 29)
 
 struct ignore;
 
@@ -29,6 +30,9 @@ int ignore_add(struct ignore *ig, const char *folder, struct str text, struct er
 // Once, behind the last ignore_add.
 void ignore_ready(struct ignore *ig);
 // Is the file PATH ("a/b/catalog.yaml") left out?
-bool ignore_matches(const struct ignore *ig, const char *path);
+bool ignore_matches(struct ignore *ig, const char *path);
+// ERR_INPUT when all comparisons together took more than IGNORE_STEPS_MAX steps, a character each:
+// then some of the answers are wrong.
+int ignore_check(const struct ignore *ig, struct err *e) must_check;
 
 #endif

@@ -169,6 +169,27 @@ TEST(children_come_behind_their_parents_however_files_arrive)
 	}
 }
 
+// A star that is tried at each place of a long name, as often as there are patterns.
+TEST(comparing_has_a_ceiling)
+{
+	enum { LONG = 2000, PATTERNS = 1000 };
+	auto_of(ignore_free) struct ignore *ig = ignore_new(PATTERNS);
+	auto_free char *name = xasprintf("%0*d", LONG, 0);
+	auto_buf struct buf patterns = BUF_INIT(BUF_TEXT_MAX);
+	struct err e;
+
+	for (int i = 0; i < PATTERNS; i++)
+		buf_printf(&patterns, "*%0*d1\n", LONG / 2, 0);
+	REQUIRE_OK(ignore_add(ig, "", buf_str(&patterns), &e));
+	ignore_ready(ig);
+	CHECK(!ignore_matches(ig, "a"));
+	CHECK_OK(ignore_check(ig, &e));
+	CHECK(!ignore_matches(ig, name));
+	CHECK_FAILS(ignore_check(ig, &e));
+	CHECK_STR(e.text, "the patterns take too long to compare");
+	CHECK_INT(e.kind, ERR_INPUT);
+}
+
 TEST(patterns_have_ceilings)
 {
 	auto_of(ignore_free) struct ignore *ig = ignore_new(2);
