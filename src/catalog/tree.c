@@ -11,7 +11,7 @@
 #include "layer/find.h"
 #include "util/map.h"
 
-#define EFFORT_MAX ((uint64_t)1 << 30) // looks at links, for layers that make many of them needed
+#define EFFORT_MAX ((uint64_t)1 << 28) // looks at links and files that others replace
 
 #define NAME_COST 64 // bytes of remembering a name, its text apart
 
@@ -183,12 +183,13 @@ static int charge(struct tree *t, const char *path, struct err *e)
 	return 0;
 }
 
-static int spend_effort(struct tree *t, struct err *e)
+// N things were looked at.
+static int spend_effort(struct tree *t, size_t n, struct err *e)
 {
-	t->effort += t->nlinks + 1;
+	t->effort += n + 1;
 	return t->effort <= EFFORT_MAX
 		       ? 0
-		       : err_set(e, ERR_INPUT, "the links in the image are too tangled to follow");
+		       : err_set(e, ERR_INPUT, "the layers replace and link to too much to follow");
 }
 
 // ---- links
@@ -212,7 +213,7 @@ static void drop_link(struct tree *t, const char *path)
 
 static int drop_links_below(struct tree *t, const char *path, struct err *e)
 {
-	if (spend_effort(t, e) < 0)
+	if (spend_effort(t, t->nlinks + t->files, e) < 0)
 		return -1;
 	for (size_t i = 0; i < t->nlinks; i++)
 		if (!t->links[i].dropped && is_below(t->links[i].path, path))
@@ -318,12 +319,19 @@ static int make_way(struct tree *t, const char *path, enum layer_entry_type type
 	return 0;
 }
 
+static int count_file(struct tree *t, struct err *e)
+{
+	return ++t->files <= CATALOG_FILES_MAX
+		       ? 0
+		       : err_set(e, ERR_INPUT, "the catalog has more than %zu files",
+				 CATALOG_FILES_MAX);
+}
+
 static int add_file(struct tree *t, const char *path, struct layer *l,
 		    const struct layer_entry *entry, struct err *e)
 {
-	if (++t->files > CATALOG_FILES_MAX)
-		return err_set(e, ERR_INPUT, "the catalog has more than %zu files",
-			       CATALOG_FILES_MAX);
+	if (count_file(t, e) < 0)
+		return -1;
 	t->found = true;
 	return t->visitor->file(t->visitor->arg, path, l, entry, e);
 }
@@ -347,7 +355,9 @@ static int on_file(struct tree *t, const char *path, size_t layer, struct layer 
 		return 0;
 	if (is_link)
 		return add_link(t, path, layer, entry, e);
-	return entry->type == LAYER_DIR ? 0 : tell_broken(t, path, e, "is no regular file");
+	if (entry->type == LAYER_DIR)
+		return 0;
+	return count_file(t, e) < 0 ? -1 : tell_broken(t, path, e, "is no regular file");
 }
 
 // The catalog's folder itself, or one that it is in.
@@ -483,7 +493,9 @@ static int walk(struct tree *t, const struct stack_visitor *visitor, size_t nlay
 
 	if (t->failed.kind != ERR_NONE)
 		*e = t->failed;
-	return failed || t->failed.kind != ERR_NONE ? -1 : 0;
+	if (failed || t->failed.kind != ERR_NONE)
+		return -1;
+	return t->in.pattern ? ignore_check(t->in.pattern, e) : 0;
 }
 
 // Until the catalog's folder is one.
@@ -557,7 +569,7 @@ static int meet_links_below(struct tree *t, size_t layer, const struct layer_ent
 			    struct err *e)
 {
 	assert(t->links); // whoever follows links has some
-	if (spend_effort(t, e) < 0)
+	if (spend_effort(t, t->nlinks, e) < 0)
 		return -1;
 	for (size_t i = 0; i < t->nlinks; i++) {
 		struct tree_link *k = &t->links[i];
