@@ -93,7 +93,7 @@ static void add_notices(struct making *k, const struct set_file *f)
 	}
 	strlist_sort(&lines);
 	for (size_t i = 0; i < lines.n; i++)
-		strlist_add(&k->to->notices, lines.v[i]);
+		strlist_take(&k->to->notices, steal(&lines.v[i]));
 }
 
 // The mirror of all of SRC's registry that DST tells of: its path without SRC's at the end. NULL:

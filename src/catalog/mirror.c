@@ -361,8 +361,6 @@ static const struct catalog_entry *index_entry(const struct catalog_mirror *m)
 void catalog_mirror_print_end(struct buf *ret, const struct catalog_mirror *m, const char *self,
 			      const char *from_dir)
 {
-	for (size_t i = 0; i < m->manifests.notices.n; i++)
-		buf_printf(ret, "%s\n", m->manifests.notices.v[i]);
 	buf_printf(ret, "wrote mirroring manifests to %s\n", m->dir);
 	if (!m->to_folder)
 		return;

@@ -79,8 +79,8 @@ int catalog_mirror_copy(struct catalog_mirror *m, const struct transfer_plan_vis
 // replaced, or removed when there is nothing to say any more.
 int catalog_mirror_write(const struct catalog_mirror *m, struct str missing, struct err *e)
 	must_check;
-// The closing lines of standard output; SELF is the program, FROM_DIR the folder of file:// or
-// NULL.
+// The closing lines of standard output, behind m->manifests.notices; SELF is the program, FROM_DIR
+// the folder of file:// or NULL.
 void catalog_mirror_print_end(struct buf *ret, const struct catalog_mirror *m, const char *self,
 			      const char *from_dir);
 

@@ -252,18 +252,38 @@ static void tell_list(struct call *c, const char *prefix, const struct strlist *
 		progress_line(c->s->progress, "%sand %zu more", prefix, l->n - SHOWN);
 }
 
+static void put_text(struct call *c, struct buf *text)
+{
+	if (c->json) {
+		progress_text(c->s->progress, buf_str(text));
+	} else {
+		progress_settle(c->s->progress);
+		fwrite(text->p, 1, text->n, c->s->io->out);
+	}
+	buf_clear(text);
+}
+
+// There may be two notices for each image.
+static void put_notices(struct call *c)
+{
+	enum { AT_ONCE = 64 << 10 };
+	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+
+	for (size_t i = 0; i < c->m.manifests.notices.n; i++) {
+		buf_printf(&text, "%s\n", c->m.manifests.notices.v[i]);
+		if (text.n >= AT_ONCE)
+			put_text(c, &text);
+	}
+	put_text(c, &text);
+}
+
 static void put_end(struct call *c)
 {
 	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
-	const struct options *o = c->o;
 
-	catalog_mirror_print_end(&text, &c->m, c->s->io->self, o->dir);
-	if (c->json) {
-		progress_text(c->s->progress, buf_str(&text));
-		return;
-	}
-	progress_settle(c->s->progress);
-	fwrite(text.p, 1, text.n, c->s->io->out);
+	put_notices(c);
+	catalog_mirror_print_end(&text, &c->m, c->s->io->self, c->o->dir);
+	put_text(c, &text);
 }
 
 // --- the steps
@@ -289,8 +309,7 @@ static void write_rest(struct call *c)
 
 	if (c->m.manifests.n == 0)
 		return;
-	for (size_t i = 0; i < c->m.manifests.notices.n; i++)
-		put_line(c, c->m.manifests.notices.v[i]);
+	put_notices(c);
 	if (catalog_mirror_write(&c->m, STR(""), &ignored) == 0)
 		progress_line(c->s->progress, "info: what could be made is in %s", c->m.dir);
 }
