@@ -411,7 +411,9 @@ static int read_file(int fd, const char *name, const struct catalog_read_config 
 	if (sqlite_open(&db, fd, cfg->cancel, e) == 0 &&
 	    catalog_database_collect(db, &inner, to, e) == 0)
 		return 0;
-	return e->kind == ERR_CANCELLED ? -1 : err_wrap(e, "%s", name);
+	if (cancelled(cfg->cancel)) // then tables may seem not to be there
+		return err_cancelled(e);
+	return err_wrap(e, "%s", name);
 }
 
 int catalog_database_read(struct catalog_index *ix, const char *path,
