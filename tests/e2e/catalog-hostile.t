@@ -7,11 +7,13 @@ Places and bytes are sampled; FERRY_TEST_FULL=1 tries them all. CATALOG_SEED cho
 """
 import glob
 import gzip
+import itertools
 import json
 import os
 import random
 import re
 import sqlite3
+import string
 import struct
 import sys
 
@@ -784,6 +786,12 @@ def more_files_than_anybody_has():
     broken = [("configs/b%05d.json" % i, b"{") for i in range(20000)]
     r = measured(p, "20,000 broken files", p.layers([broken + [("configs/good.json", text)]]), "--continue-on-error")
     check(r.rc == 3, "broken files: exits %d" % r.rc, r.err[-500:])
+    pipes = [("configs/p%06d" % i, (FIFO,)) for i in range(200001)]
+    r = measured(p, "200,001 pipes", p.layers([pipes]), "--continue-on-error")
+    check(r.rc == 1 and "200000 files" in r.err, "pipes: exits %d" % r.rc, r.err[-500:])
+    turns = [("configs/x", b"{}"), ("configs/x", None)] * 10000
+    r = measured(p, "a file and a folder in turns, beside 20,000 files", p.layers([broken + turns]))
+    check(r.rc == 1 and "too much to follow" in r.err, "in turns: exits %d" % r.rc, r.err[-500:])
 
 
 @test
@@ -800,6 +808,11 @@ def more_images_than_anybody_has():
         check_equal(sum(1 for _ in f), 100001, "lines of mapping.txt")
     r = measured(p, "1,200,000 images", p.image({"a.json": catalog(1200000)}), rss=700)
     check(r.rc in (0, 1), "exits %d" % r.rc, r.err[-500:])
+    names = itertools.islice(itertools.product(string.ascii_lowercase + string.digits, repeat=4), 420000)
+    reference = p.image({"a.json": "".join('{"image":"a.b/%s:d"}\n' % "".join(n) for n in names)})
+    r = ferry("adm", "catalog", "mirror", "--insecure", reference, "a:1", "--manifests-only", "--to-manifests=n", binary=PLAIN)
+    check(r.rc == 0, "420,000 images without a digest: exits %d" % r.rc, r.err[-500:])
+    check_equal(r.out.count("no digest mapping available"), 2 * 420001, "two notices for each")
     one = {"image": host + "/a/b:1"}
     r = measured(p, "100,000 packages", p.image({"a.json": catalogs.as_json([{"schema": "olm.package", "name": "p%d" % i} for i in range(100000)] + [one])}))
     r = measured(p, "an image in 300,000 bundles", p.image({"a.json": "".join(json.dumps({"schema": "olm.bundle", "name": "b%d" % i, "package": "p", "image": p.good}) + "\n" for i in range(300000))}))
