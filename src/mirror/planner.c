@@ -44,13 +44,33 @@ static bool may_ask(const struct walk *w)
 	return !cfg->force && !cfg->dry_run;
 }
 
+// A repository and a digest in as few bytes as they take: one for each manifest.
+struct plan_key {
+	const struct repo *repo;
+	unsigned char raw[DIGEST_RAW_MAX];
+	size_t n;
+};
+
+static struct plan_key plan_key(const struct walk *w, const struct digest *d)
+{
+	struct plan_key key = {.repo = dst_repo(w)};
+
+	key.n = digest_raw(d, key.raw);
+	return key;
+}
+
+static struct str plan_key_str(const struct plan_key *key)
+{
+	return (struct str){(const char *)key, offsetof(struct plan_key, raw) + key->n};
+}
+
 static enum plan_state get_state(const struct walk *w, const struct digest *d)
 {
 	struct planner *p = w->im->plan;
-	auto_free char *key = xasprintf("%p %s", (void *)dst_repo(w), d->text);
+	const struct plan_key key = plan_key(w, d);
 
 	pthread_mutex_lock(&p->lock);
-	struct map_entry *known = map_find(&p->planned, str_of(key));
+	struct map_entry *known = map_find(&p->planned, plan_key_str(&key));
 	enum plan_state state = known ? (enum plan_state)known->num : STATE_UNKNOWN;
 
 	pthread_mutex_unlock(&p->lock);
@@ -60,10 +80,10 @@ static enum plan_state get_state(const struct walk *w, const struct digest *d)
 static void set_state(const struct walk *w, const struct digest *d, enum plan_state state)
 {
 	struct planner *p = w->im->plan;
-	auto_free char *key = xasprintf("%p %s", (void *)dst_repo(w), d->text);
+	const struct plan_key key = plan_key(w, d);
 
 	pthread_mutex_lock(&p->lock);
-	map_put(&p->planned, str_of(key), NULL)->num = state;
+	map_put(&p->planned, plan_key_str(&key), NULL)->num = state;
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -694,6 +714,7 @@ int planner_add_mappings(struct planner *p, const struct mappings *m, struct err
 			return -1;
 		add_goal(p, &m->v[i], im, dst);
 	}
+	map_release(&p->image_of); // large, and all of them are known
 	for (size_t i = 0; i < p->nimages; i++)
 		for (size_t j = 0; j < p->images[i]->ntargets; j++)
 			strlist_sort(&p->images[i]->targets[j].tags);

@@ -77,7 +77,7 @@ struct planner {
 	size_t nimages, images_cap;
 	struct plan_goal *goals; // one for each mapping
 	size_t ngoals, goals_cap;
-	struct map image_of; // src repo and tag or digest → struct plan_image *
+	struct map image_of; // while they are added: src repo and tag or digest → plan_image *
 	struct map dst_of;   // repo → struct plan_destination *
 	struct map place_of; // place → struct plan_place *
 	pthread_mutex_t lock;
@@ -88,7 +88,7 @@ struct planner {
 int planner_init(struct planner *p, const struct mirror_options *opt, struct transfer *t,
 		 struct places *places, struct err *e) must_check;
 void planner_release(struct planner *p);
-// Opens the repositories of M (expanded) and groups them by image.
+// Opens the repositories of M (expanded) and groups them by image. Once.
 int planner_add_mappings(struct planner *p, const struct mappings *m, struct err *e) must_check;
 // Spawns the probes and the planning tasks on the transfer; P lives until transfer_run has
 // returned.

@@ -27,15 +27,36 @@ struct grant {
 	struct strlist scopes;
 
 	// Guarded by the registry's lock.
-	char *challenged_scope;       // what a 401 asked for beyond them, or NULL
-	struct challenges challenges; // of a 401; empty: the registry's
-	char *header;                 // "" for none; NULL: to be made
-	uint64_t expires_us;          // 0: never
-	unsigned generation;          // counts headers, from 1
+	char *challenged_scope;        // what a 401 asked for beyond them, or NULL
+	struct challenges *challenges; // of a 401; NULL: the registry's
+	char *header;                  // "" for none; NULL: to be made
+	uint64_t expires_us;           // 0: never
+	unsigned generation;           // counts headers, from 1
 	bool fetching;
-	bool accepted;     // a request with this header was not answered by 401
-	struct err denied; // the credentials were refused: not tried again
+	bool accepted;      // a request with this header was not answered by 401
+	struct err *denied; // the credentials were refused: not tried again; or NULL
 };
+
+// There are as many as repositories and pairs to mount between, and few are ever challenged on
+// their own or denied: what only those need is allocated for them.
+static void forget_challenges(struct grant *g)
+{
+	if (g->challenges)
+		challenges_release(g->challenges);
+	free(g->challenges);
+	g->challenges = NULL;
+}
+
+static void grant_free(struct grant *g)
+{
+	forget_challenges(g);
+	strlist_release(&g->scopes);
+	free(g->challenged_scope);
+	free(g->header);
+	free(g->denied);
+	free(g->repository);
+	free(g);
+}
 
 // --- scopes ---
 
@@ -88,16 +109,8 @@ static struct grant *find_grant(struct registry *r, const char *repository, bool
 
 void grants_release(struct registry *r)
 {
-	for (size_t i = 0; i < r->grants.n; i++) {
-		struct grant *g = r->grants.entries[i].ptr;
-
-		challenges_release(&g->challenges);
-		strlist_release(&g->scopes);
-		free(g->challenged_scope);
-		free(g->header);
-		free(g->repository);
-		free(g);
-	}
+	for (size_t i = 0; i < r->grants.n; i++)
+		grant_free(r->grants.entries[i].ptr);
 	map_release(&r->grants);
 }
 
@@ -362,7 +375,7 @@ static const struct challenge *choose(const struct challenges *c)
 // Lock held.
 static void wanted_init(struct wanted *ret, struct registry *r, struct grant *g)
 {
-	const struct challenge *c = choose(g->challenges.n ? &g->challenges : &r->challenges);
+	const struct challenge *c = choose(g->challenges ? g->challenges : &r->challenges);
 
 	*ret = (struct wanted){
 		.scheme = xstrdup(c ? c->scheme : ""),
@@ -409,7 +422,7 @@ static bool usable(const struct grant *g)
 static int renew(struct registry *r, struct grant *g, struct err *e)
 {
 	__attribute__((cleanup(wanted_release))) struct wanted w;
-	bool optional = r->open && g->challenges.n == 0;
+	bool optional = r->open && !g->challenges;
 	char *header = NULL;
 	uint64_t life = 0;
 
@@ -428,7 +441,8 @@ static int renew(struct registry *r, struct grant *g, struct err *e)
 		// A tenth early, so that it does not expire on its way.
 		g->expires_us = life ? clock_us() + life * 900000 : 0;
 	} else if (e->kind == ERR_DENIED) {
-		g->denied = *e;
+		free(g->denied);
+		g->denied = xmemdup(e, sizeof(*e));
 	}
 	pthread_cond_broadcast(&r->changed);
 	return rc;
@@ -442,8 +456,8 @@ static int current_header(struct registry *r, struct grant *g, char **ret, unsig
 
 	pthread_mutex_lock(&r->lock);
 	while (rc == 0 && !usable(g)) {
-		if (g->denied.kind != ERR_NONE) {
-			*e = g->denied;
+		if (g->denied) {
+			*e = *g->denied;
 			rc = -1;
 		} else if (g->fetching) {
 			pthread_cond_wait(&r->changed, &r->lock);
@@ -519,8 +533,8 @@ static bool learn(struct grant *g, struct challenges *said)
 		free(g->challenged_scope);
 		g->challenged_scope = xstrdup(scope);
 	}
-	challenges_release(&g->challenges);
-	g->challenges = *said;
+	forget_challenges(g);
+	g->challenges = xmemdup(said, sizeof(*said));
 	*said = (struct challenges){0};
 	return true;
 }

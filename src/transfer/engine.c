@@ -6,7 +6,7 @@
 
 enum { WORKERS = 32 };
 
-#define MANIFEST_BYTES_MAX ((size_t)16 << 20)
+#define MANIFEST_BYTES_MAX ((size_t)4 << 20)
 
 static void on_cancel(void *arg)
 {

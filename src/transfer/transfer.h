@@ -64,7 +64,7 @@ struct transfer_config {
 	bool continue_on_error;
 	bool dry_run;    // plan only, destinations are never contacted
 	bool hold_blobs; // blobs wait for the end of planning too (folders: space is checked first)
-	size_t manifest_bytes_max; // kept in memory; what is beyond is read again; 0: 16 MiB
+	size_t manifest_bytes_max; // kept in memory; what is beyond is read again; 0: 4 MiB
 };
 
 struct transfer *transfer_new(const struct transfer_config *cfg);

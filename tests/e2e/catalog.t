@@ -15,6 +15,7 @@ from e2e import *
 import catalogs
 import corpus
 
+LARGEST_PLAN = 4.5 / 1024  # MiB an image, which may be one of very many
 FILES = ["catalogSource.yaml", "imageContentSourcePolicy.yaml", "imageDigestMirrorSet.yaml", "imageTagMirrorSet.yaml", "mapping.txt"]
 
 
@@ -265,6 +266,24 @@ def the_plan_for_programs_goes_with_a_dry_run_only():
     for args in (["-o", "json"], ["-o", "json", "--dry-run", "--manifests-only"], ["-o", "yaml", "--dry-run"]):
         r = mirror("src.example.com/cat/index:v1", "dst.example.com/olm", *args)
         check(r.rc == 1 and "--output" in r.err and not r.out, "%s is refused" % args, r.err, r.out)
+
+
+@test
+def memory_grows_little_with_the_number_of_repositories():
+    registry, n = Registry("src"), 3000
+    s = corpus.Storage(registry.directory)
+    layer = s.layer([("file", b"hello", 0o644)])
+    digest = s.image("ops/0", [layer], "v1")[0]
+    body, media_type = registry.manifest("ops/0", digest)[0], corpus.DOCKER["manifest"]
+    for i in range(n):
+        s.manifest("ops/%d" % i, body, media_type)
+    images = ["%s/ops/%d@%s" % (registry.host, i, digest) for i in range(n)]
+    files = {"many/catalog.json": catalogs.as_json(catalogs.package("many", ("1.0.0", images[0], images[1:])))}
+    catalogs.fbc_image(s, "cat/index", "v1", files)
+    rss = [exits(0, registry.host + "/cat/index:v1", "dst.example.com/olm", "--to-manifests=m", flag, binary=PLAIN, measured=True).rss
+           for flag in ("--manifests-only", "--dry-run")]
+    note("%d repositories: %.0f MiB to list them, %.0f MiB to plan" % (n, *rss))
+    check(rss[1] - rss[0] < n * LARGEST_PLAN, "an image in a repository of its own takes %.1f KiB to plan" % ((rss[1] - rss[0]) * 1024 / n))
 
 
 # ---- folders ------------------------------------------------------------------------------------
