@@ -57,22 +57,43 @@ void mirror_result_release(struct mirror_result *r)
 	*r = (struct mirror_result){0};
 }
 
-static void add_origin(struct mirror_result *r, const char *origin, const char *mirror)
-{
-	for (size_t i = r->norigins; i-- > 0;)
-		if (strcmp(r->origins[i].origin, origin) == 0 &&
-		    strcmp(r->origins[i].mirror, mirror) == 0)
-			return;
-	vec_reserve(r->origins, r->norigins, r->origins_cap);
-	r->origins[r->norigins++] = (struct mirror_origin){xstrdup(origin), xstrdup(mirror)};
-}
-
 static int compare_origins(const void *a, const void *b)
 {
 	const struct mirror_origin *x = a, *y = b;
 	int c = strcmp(x->origin, y->origin);
 
 	return c ? c : strcmp(x->mirror, y->mirror);
+}
+
+// Images of a repository follow each other.
+static void add_origin(struct mirror_result *r, const char *origin, const char *mirror)
+{
+	const struct mirror_origin *last = r->norigins > 0 ? &r->origins[r->norigins - 1] : NULL;
+
+	if (last && strcmp(last->origin, origin) == 0 && strcmp(last->mirror, mirror) == 0)
+		return;
+	vec_reserve(r->origins, r->norigins, r->origins_cap);
+	r->origins[r->norigins++] = (struct mirror_origin){xstrdup(origin), xstrdup(mirror)};
+}
+
+// Sorted, each once.
+static void settle_origins(struct mirror_result *r)
+{
+	size_t n = 0;
+
+	if (r->norigins > 1)
+		qsort(r->origins, r->norigins, sizeof(*r->origins), compare_origins);
+	for (size_t i = 0; i < r->norigins; i++) {
+		struct mirror_origin *at = &r->origins[i];
+
+		if (n > 0 && compare_origins(at, &r->origins[n - 1]) == 0) {
+			free(at->origin);
+			free(at->mirror);
+		} else {
+			r->origins[n++] = *at;
+		}
+	}
+	r->norigins = n;
 }
 
 static void add_list(struct strlist *to, struct strlist *from)
@@ -113,8 +134,7 @@ void mirror_result_add(struct mirror_result *to, struct mirror_result *from)
 	add_stats(&to->stats, &from->stats);
 	for (size_t i = 0; i < from->norigins; i++)
 		add_origin(to, from->origins[i].origin, from->origins[i].mirror);
-	if (to->norigins > 0)
-		qsort(to->origins, to->norigins, sizeof(*to->origins), compare_origins);
+	settle_origins(to);
 	mirror_result_release(from);
 }
 
@@ -382,8 +402,7 @@ static int note_origins(const struct planner *p, struct mirror_result *r, struct
 			if (note_target(p->images[i], &p->images[i]->targets[j], origin, r, e) < 0)
 				return -1;
 	}
-	if (r->norigins > 0)
-		qsort(r->origins, r->norigins, sizeof(*r->origins), compare_origins);
+	settle_origins(r);
 	return 0;
 }
 

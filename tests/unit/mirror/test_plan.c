@@ -682,6 +682,27 @@ TEST(an_upload_tells_what_a_cluster_needs)
 	CHECK(strstr(text.p, "unknown") == NULL);
 }
 
+TEST(an_origin_is_told_once_whatever_comes_between_its_images)
+{
+	auto_fake struct fake f;
+	auto_mirror_result struct mirror_result r = {0}, all = {0};
+
+	fake_init(&f);
+	f.src->kind = PLACE_STORE;
+	fake_image(fake_repo(&f, "src.io/z/two"), "two", "v1");
+	fake_image(fake_repo(&f, "src.io/z/two"), "more", "v2");
+	fake_image(fake_repo(&f, "src.io/a/one"), "one", "v1");
+	REQUIRE_OK(RUN(&f, &PLAIN, &r, "src.io/z/two:v1=dst.io/b:1", "src.io/a/one:v1=dst.io/b:2",
+		       "src.io/z/two:v2=dst.io/b:3"));
+	CHECK_INT((long long)r.norigins, 2);
+	mirror_result_add(&all, &r);
+	REQUIRE_OK(RUN(&f, &PLAIN, &r, "src.io/z/two:v1=dst.io/b:1", "src.io/a/one:v1=dst.io/b:2"));
+	mirror_result_add(&all, &r);
+	CHECK_INT((long long)all.norigins, 2);
+	CHECK_STR(all.origins[0].origin, "quay.io/a/one");
+	CHECK_STR(all.origins[1].origin, "quay.io/z/two");
+}
+
 TEST(origins_with_different_mirrors_get_sections_of_their_own)
 {
 	auto_fake struct fake f;
