@@ -29,9 +29,7 @@ void catalog_index_release(struct catalog_index *ix);
 // an entry that is called exactly that is taken first; then those that it matches as an unanchored
 // regular expression, of several linux/amd64, this machine's, the first one, and *ret_notice (the
 // caller's to free; NULL when there is nothing to say) tells which. Errors as the reference words
-// them: `image "REF" not found: …`, "the image is a manifest list and contains multiple images -
-// use
-// --index-filter-by-os to select from: …".
+// them: `image "REF" not found: …`; for a list of which no entry is meant, what there is to choose.
 int catalog_index_open(struct places *places, const struct reference *ref, const char *filter,
 		       struct catalog_index *ret, char **ret_notice, struct err *e) must_check;
 // Its layers, borrowed from IX.

@@ -8,8 +8,8 @@
 //	catalog_mirror_list     the catalog read, every image given its place, the manifests made
 //	catalog_mirror_copy     the images copied; the index image comes last, in a transfer of its
 //	                        own, so that no catalog offers images that are not there yet
-//	catalog_mirror_write    mapping.txt and the others, and missing.txt when something is
-// missing 	catalog_mirror_verdict  how it ended
+//	catalog_mirror_write    mapping.txt and the others, and missing.txt for what is missing
+//	catalog_mirror_verdict  how it ended
 #ifndef CATALOG_MIRROR_H
 #define CATALOG_MIRROR_H
 

@@ -23,7 +23,7 @@
 #define CATALOG_DATABASE_MAX ((uint64_t)2 << 30)
 
 struct catalog_read_config {
-	unsigned threads;           // that parse; 0: 2
+	unsigned threads;           // that parse, as far as they are of use; 0: 2
 	const char *path;           // source part of --path instead of the label's; NULL
 	const char *temporary_dir;  // for databases
 	struct layer_limits limits; // of the whole image

@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 16 };
-
 struct options {
 	struct security_options security;
 	struct parallel_options parallel;
@@ -161,7 +159,7 @@ static unsigned processors(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-	return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
+	return n < 1 ? 1 : (unsigned)n;
 }
 
 static mode_t current_umask(void)

@@ -105,7 +105,7 @@ const struct flag attached_flags[] = {
 	{FLAG_BOOL, 0, "include-signatures", AT(include_signatures), NULL,
 	 "mirror the signatures, attestations and SBOMs of every image, too", 0, 0},
 	{FLAG_BOOL, 0, "no-signatures", AT(no_signatures), NULL,
-	 "mirror no sigstore signatures; by default those of the release image, and from media all that they have",
+	 "mirror no sigstore signatures; by default those of a release image, and from media all that they have",
 	 0, 0},
 	{0},
 };
