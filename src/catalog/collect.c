@@ -95,7 +95,7 @@ int collect_bundle(struct collect *c, struct str package, struct str name, uint3
 		   struct err *e)
 {
 	char key[PACKAGE_BYTES + CATALOG_TEXT_MAX];
-	uint32_t number;
+	uint32_t number = CATALOG_NONE;
 
 	name = str_trim(name);
 	if (check_text(name, "the name of a bundle", e) < 0 ||
@@ -121,7 +121,7 @@ static int add_edge(struct collect *c, uint32_t image, uint32_t bundle, struct e
 
 int collect_image(struct collect *c, uint32_t bundle, struct str image, struct err *e)
 {
-	uint32_t number;
+	uint32_t number = CATALOG_NONE;
 
 	image = str_trim(image);
 	if (image.n == 0)
