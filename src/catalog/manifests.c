@@ -8,6 +8,7 @@
 #include "util/cleanup.h"
 #include "util/map.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -143,9 +144,11 @@ static int add_registry(struct policy *p, struct map *known, const struct set_fi
 	if (new) {
 		at->num = p->n;
 		policy_add(p, registry_name(&x->origin), mirror, by_tag(f));
-	} else if (strcmp(p->v[at->num].mirrors.v[0], mirror) != 0) {
-		return scope_is_wrong(f, x, e);
+		return 0;
 	}
+	assert(at->num < p->n && p->v);
+	if (strcmp(p->v[at->num].mirrors.v[0], mirror) != 0)
+		return scope_is_wrong(f, x, e);
 	return 0;
 }
 

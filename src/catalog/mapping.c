@@ -125,11 +125,11 @@ static int count_entry(struct building *b, const struct catalog_entry *x, struct
 			   e);
 }
 
-static struct catalog_entry *new_entry(struct catalog_mapping *m)
+// Takes what X owns.
+static void append(struct catalog_mapping *m, const struct catalog_entry *x)
 {
 	vec_reserve(m->v, m->n, m->cap);
-	m->v[m->n] = (struct catalog_entry){0};
-	return &m->v[m->n++];
+	m->v[m->n++] = *x;
 }
 
 static void add_spelling(struct catalog_entry *x, uint32_t image)
@@ -140,30 +140,30 @@ static void add_spelling(struct catalog_entry *x, uint32_t image)
 
 // Below the index when that is in a folder; a tag that only stands in for a digest is not asked
 // for.
-static void place_source(struct catalog_entry *x, const struct reference *index)
+static void place_source(struct reference *ret, const struct reference *origin,
+			 const struct reference *index)
 {
 	if (index->type == REF_REGISTRY) {
-		reference_copy(&x->src, &x->origin);
+		reference_copy(ret, origin);
 		return;
 	}
-	catalog_mount(&x->src, &x->origin, index, 0);
-	if (*x->origin.tag == '\0')
-		*x->src.tag = '\0';
+	catalog_mount(ret, origin, index, 0);
+	if (*origin->tag == '\0')
+		*ret->tag = '\0';
 }
 
 // Takes ORIGIN and DST.
 static int add_entry(struct building *b, struct reference *origin, struct reference *dst,
 		     uint32_t image, struct err *e)
 {
-	struct catalog_entry *x = new_entry(b->to);
+	struct catalog_entry x = {.origin = *origin, .dst = *dst};
 
-	x->origin = *origin;
-	x->dst = *dst;
+	place_source(&x.src, origin, b->cfg->src);
 	*origin = *dst = (struct reference){0};
-	place_source(x, b->cfg->src);
-	x->is_there = !x->src.has_digest && reference_same(&x->src, &x->dst);
-	add_spelling(x, image);
-	return count_entry(b, x, e);
+	x.is_there = !x.src.has_digest && reference_same(&x.src, &x.dst);
+	add_spelling(&x, image);
+	append(b->to, &x);
+	return count_entry(b, &x, e);
 }
 
 static int add_image(struct building *b, const char *text, uint32_t image, struct err *e)
@@ -280,19 +280,19 @@ static void place_index(struct reference *ret, const struct building *b, bool *r
 
 static int add_index(struct building *b, struct err *e)
 {
-	struct catalog_entry *x = new_entry(b->to);
+	struct catalog_entry x = {.is_index = true};
 	bool stays;
 
-	reference_copy(&x->src, b->cfg->src);
-	reference_copy(&x->origin, b->cfg->src);
-	x->is_index = true;
-	place_index(&x->dst, b, &stays);
-	x->is_there = stays || (!x->src.has_digest && reference_same(&x->src, &x->dst));
-	auto_free char *refused = refuse_place(&x->dst);
+	reference_copy(&x.src, b->cfg->src);
+	reference_copy(&x.origin, b->cfg->src);
+	place_index(&x.dst, b, &stays);
+	x.is_there = stays || (!x.src.has_digest && reference_same(&x.src, &x.dst));
+	append(b->to, &x);
+	auto_free char *refused = refuse_place(&x.dst);
 
 	if (refused)
 		return err_set(e, ERR_INPUT, "%s", refused);
-	return count_entry(b, x, e);
+	return count_entry(b, &x, e);
 }
 
 int catalog_mapping_make(const struct catalog *c, const struct catalog_mapping_config *cfg,
