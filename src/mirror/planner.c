@@ -683,22 +683,33 @@ static size_t target_of(struct plan_image *im, struct plan_destination *dst)
 	return im->ntargets++;
 }
 
-// TAG among TAGS, put there when it is not. Stays where it is when they are sorted.
-static const char *tag_of(struct strlist *tags, const char *tag)
+// TAG among the tags of TARGET, put there when it is not. Stays where it is when they are sorted.
+static const char *tag_of(struct planner *p, struct plan_image *im, size_t target, const char *tag)
 {
-	for (size_t i = 0; i < tags->n; i++)
-		if (strcmp(tags->v[i], tag) == 0)
-			return tags->v[i];
-	strlist_add(tags, tag);
-	return tags->v[tags->n - 1];
+	struct strlist *tags = &im->targets[target].tags;
+
+	if (tags->n > 0 && strcmp(tags->v[0], tag) == 0)
+		return tags->v[0];
+	if (tags->n == 0) { // nearly always
+		strlist_add(tags, tag);
+		return tags->v[0];
+	}
+	auto_free char *key = xasprintf("%p %zu %s", (void *)im, target, tag);
+	bool new;
+	struct map_entry *entry = map_put(&p->tag_of, str_of(key), &new);
+
+	if (new) {
+		strlist_add(tags, tag);
+		entry->ptr = tags->v[tags->n - 1];
+	}
+	return entry->ptr;
 }
 
 static void add_goal(struct planner *p, const struct mapping *m, struct plan_image *im,
 		     struct plan_destination *dst)
 {
 	size_t target = target_of(im, dst);
-	struct strlist *tags = &im->targets[target].tags;
-	const char *tag = m->dst.tag[0] != '\0' ? tag_of(tags, m->dst.tag) : NULL;
+	const char *tag = m->dst.tag[0] != '\0' ? tag_of(p, im, target, m->dst.tag) : NULL;
 
 	vec_reserve(p->goals, p->ngoals, p->goals_cap);
 	p->goals[p->ngoals++] = (struct plan_goal){im, target, tag, m->from};
@@ -715,6 +726,7 @@ int planner_add_mappings(struct planner *p, const struct mappings *m, struct err
 		add_goal(p, &m->v[i], im, dst);
 	}
 	map_release(&p->image_of); // large, and all of them are known
+	map_release(&p->tag_of);
 	for (size_t i = 0; i < p->nimages; i++)
 		for (size_t j = 0; j < p->images[i]->ntargets; j++)
 			strlist_sort(&p->images[i]->targets[j].tags);
@@ -783,6 +795,7 @@ void planner_release(struct planner *p)
 		free(at);
 	}
 	map_release(&p->image_of);
+	map_release(&p->tag_of);
 	map_release(&p->dst_of);
 	map_release(&p->place_of);
 	map_release(&p->planned);

@@ -78,6 +78,7 @@ struct planner {
 	struct plan_goal *goals; // one for each mapping
 	size_t ngoals, goals_cap;
 	struct map image_of; // while they are added: src repo and tag or digest → plan_image *
+	struct map tag_of;   // image, target and tag → char *, but for the first tag of a target
 	struct map dst_of;   // repo → struct plan_destination *
 	struct map place_of; // place → struct plan_place *
 	pthread_mutex_t lock;
