@@ -275,21 +275,34 @@ static const char *keep_media_type(struct plan *p, const char *type)
 	return map_put(&p->media_types, str_of(type), NULL)->key;
 }
 
-static bool add_tag(struct plan *p, struct manifest_entry *m, const char *text)
+// TEXT goes to its place, which is at or behind *AT; false: it was there.
+static bool add_tag(struct plan *p, struct tag ***at, const char *text)
 {
-	struct tag **at = &m->tags;
-
-	while (*at && strcmp((*at)->text, text) < 0)
-		at = &(*at)->next;
-	if (*at && strcmp((*at)->text, text) == 0)
+	while (**at && strcmp((**at)->text, text) < 0)
+		*at = &(**at)->next;
+	if (**at && strcmp((**at)->text, text) == 0)
 		return false;
 	size_t n = strlen(text) + 1;
 	struct tag *tag = arena_alloc(&p->arena, sizeof(*tag) + n);
 
 	memcpy(tag->text, text, n);
-	tag->next = *at;
-	*at = tag;
+	tag->next = **at;
+	**at = tag;
 	return true;
+}
+
+// Returns how many were new. Sorted ones, of which there may be many, are added in one pass.
+static size_t add_tags(struct plan *p, struct manifest_entry *en, const struct transfer_manifest *m)
+{
+	struct tag **at = &en->tags;
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->ntags; i++) {
+		if (i > 0 && strcmp(m->tags[i - 1], m->tags[i]) > 0)
+			at = &en->tags;
+		n += add_tag(p, &at, m->tags[i]);
+	}
+	return n;
 }
 
 // What is generated here exists nowhere else, and is therefore kept in any case.
@@ -321,8 +334,7 @@ size_t plan_describe(struct plan *p, uint32_t node, const struct transfer_manife
 	en->sparse |= m->sparse;
 	if (!en->added)
 		en->generated = m->generated;
-	for (size_t i = 0; i < m->ntags; i++)
-		lines += add_tag(p, en, m->tags[i]);
+	lines += add_tags(p, en, m);
 	if (m->ntags == 0 && !en->by_digest) {
 		en->by_digest = true;
 		lines++;

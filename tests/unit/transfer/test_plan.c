@@ -92,6 +92,33 @@ TEST(twenty_thousand_images_of_a_hundred_thousand_blobs_take_less_than_24_mib)
 	place_free(from);
 }
 
+TEST(tags_are_kept_sorted_and_each_once_in_whatever_order_they_come)
+{
+	static const char *const first[] = {"c", "a", "b", "b"}, *const second[] = {"a", "aa", "d"};
+	static const char *const want[] = {"a", "aa", "b", "c", "d"};
+	struct place *place = place_memory_new("dst", NULL), *from = place_memory_new("src", NULL);
+	struct digest d = numbered(1, DIGEST_SHA256);
+	struct transfer_manifest m = {.src = place_repo(from, "a"), .tags = first, .ntags = 4};
+	struct plan p;
+	bool is_new;
+	size_t n = 0;
+
+	plan_init(&p, 0);
+	uint32_t node = plan_node(&p, NODE_MANIFEST, plan_repo(&p, place_repo(place, "r")),
+				  digests_intern(&p.digests, &d), &is_new);
+
+	CHECK_INT(plan_describe(&p, node, &m), 3);
+	m.tags = second;
+	m.ntags = 3;
+	CHECK_INT(plan_describe(&p, node, &m), 2);
+	for (const struct tag *tag = plan_manifest(&p, node)->tags; tag; tag = tag->next, n++)
+		CHECK_STR(tag->text, n < ARRAY_SIZE(want) ? want[n] : "none");
+	CHECK_INT(n, ARRAY_SIZE(want));
+	plan_release(&p);
+	place_free(place);
+	place_free(from);
+}
+
 TEST(a_plan_that_is_too_large_is_refused)
 {
 	struct plan p;
