@@ -94,7 +94,7 @@ TEST(twenty_thousand_images_of_a_hundred_thousand_blobs_take_less_than_24_mib)
 
 TEST(tags_are_kept_sorted_and_each_once_in_whatever_order_they_come)
 {
-	static const char *const first[] = {"c", "a", "b", "b"}, *const second[] = {"a", "aa", "d"};
+	static const char *const first[] = {"b", "c", "a", "c"}, *const second[] = {"a", "aa", "d"};
 	static const char *const want[] = {"a", "aa", "b", "c", "d"};
 	struct place *place = place_memory_new("dst", NULL), *from = place_memory_new("src", NULL);
 	struct digest d = numbered(1, DIGEST_SHA256);
