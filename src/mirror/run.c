@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mirror_run: expand, plan, copy, sync, and what can be said about it afterwards.
+#include <assert.h>
 #include <string.h>
 
 #include "data/gofmt.h"
@@ -73,6 +74,7 @@ static void add_origin(struct mirror_result *r, const char *origin, const char *
 	if (last && strcmp(last->origin, origin) == 0 && strcmp(last->mirror, mirror) == 0)
 		return;
 	vec_reserve(r->origins, r->norigins, r->origins_cap);
+	assert(r->origins);
 	r->origins[r->norigins++] = (struct mirror_origin){xstrdup(origin), xstrdup(mirror)};
 }
 

@@ -103,6 +103,8 @@ def main():
     """Runs every @test. Arguments: parts of names to run, -k keeps the folder."""
     keep = "-k" in sys.argv
     wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
+    # A shell that runs the tests in the background has SIGINT ignored, and what they start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _scratch(keep)
     isolate()
     number = failed = 0

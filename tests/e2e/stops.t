@@ -23,9 +23,7 @@ TAG = "4.12.0-x86_64"
 
 def begin(argv):
     return subprocess.Popen([FERRY, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE, env=environment(), start_new_session=True,
-                            # A shell that runs the tests in the background has SIGINT ignored.
-                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                            stderr=subprocess.PIPE, env=environment(), start_new_session=True)
 
 
 def die_after(argv, registry, share, total):
