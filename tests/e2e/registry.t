@@ -343,7 +343,10 @@ def sigterm_lets_a_push_finish():
     with contextlib.closing(ours.connection()) as c:
         c.putrequest("PUT", location + ("&" if "?" in location else "?") + "digest=" + digest)
         c.putheader("Content-Length", str(len(data)))
+        c.putheader("Expect", "100-continue")
         c.endheaders()
+        # What has not been read yet is not in flight.
+        check_match(b"^HTTP/1.1 100 ", c.sock.recv(4096), "the first answer")
         c.send(data[:1 << 20])
         ours.signal(signal.SIGTERM)
         wait_for(lambda: not listening(ours.port), "the listener to close")
