@@ -12,7 +12,7 @@
 
 enum {
 	BODY_TURN = 256 * 1024, // read before it is another connection's turn
-	WORKER_TURN = 8,        // slabs consumed before it is another exchange's turn
+	WORKER_TURN = 4,        // mailboxes consumed before it is another exchange's turn
 };
 
 static const struct str continue_line = {"HTTP/1.1 100 Continue\r\n\r\n", 25};
@@ -67,12 +67,14 @@ void body_start(struct conn *c)
 
 // ---- The mailbox.
 
-static void post_locked(struct flow *f)
+// Called locked; true when the flow must be posted, once it is not: a worker that wakes up to a
+// lock that is held goes back to sleep.
+static bool start_locked(struct flow *f)
 {
-	if (f->running)
-		return;
+	bool idle = !f->running;
+
 	f->running = true;
-	flow_post(f, JOB_BODY);
+	return idle;
 }
 
 // False: full, and BACK_ROOM will come.
@@ -92,8 +94,11 @@ static void put(struct flow *f, struct slab *s)
 	*f->last = s;
 	f->last = &s->next;
 	f->queued++;
-	post_locked(f);
+	bool idle = start_locked(f);
+
 	pthread_mutex_unlock(&f->lock);
+	if (idle)
+		flow_post(f, JOB_BODY);
 }
 
 static void finish(struct conn *c, bool broken)
@@ -103,8 +108,11 @@ static void finish(struct conn *c, bool broken)
 	c->state = CONN_WORK;
 	pthread_mutex_lock(&f->lock);
 	*(broken ? &f->broken : &f->complete) = true;
-	post_locked(f);
+	bool idle = start_locked(f);
+
 	pthread_mutex_unlock(&f->lock);
+	if (idle)
+		flow_post(f, JOB_BODY);
 }
 
 void body_break(struct conn *c)
@@ -112,38 +120,46 @@ void body_break(struct conn *c)
 	finish(c, true);
 }
 
+// All that waits, and leaves room for as much. Called locked.
 static struct slab *take(struct flow *f)
 {
-	struct slab *s = f->first;
+	struct slab *all = f->first;
 
-	if (!s)
-		return NULL;
-	f->first = s->next;
-	if (!f->first)
-		f->last = &f->first;
-	f->queued--;
-	s->next = NULL;
-	return s;
+	f->first = NULL;
+	f->last = &f->first;
+	f->queued = 0;
+	return all;
+}
+
+static void free_all(struct slab *s)
+{
+	for (struct slab *next; s; s = next) {
+		next = s->next;
+		slab_free(s);
+	}
 }
 
 void mailbox_clear(struct flow *f)
 {
 	pthread_mutex_lock(&f->lock);
-	for (struct slab *s; (s = take(f));)
-		slab_free(s);
+	free_all(take(f));
 	f->running = f->full = f->complete = f->broken = false;
 	pthread_mutex_unlock(&f->lock);
 }
 
-// Hands S to the service. False: it wants no more, and has set the reply.
+// Hands the slabs from S on to the service. False: it wants no more, and has set the reply.
 static bool consume(struct flow *f, struct slab *s)
 {
 	const struct service *service = f->thread->server->cfg.service;
+	int r = 0;
 
-	f->x.body_received += s->n;
-	int r = service->body(service->arg, &f->x, s->data, s->n);
-
-	slab_free(s);
+	for (struct slab *next; s && r == 0; s = next) {
+		next = s->next;
+		f->x.body_received += s->n;
+		r = service->body(service->arg, &f->x, s->data, s->n);
+		slab_free(s);
+	}
+	free_all(s);
 	return r == 0;
 }
 
@@ -165,16 +181,14 @@ void body_run(struct flow *f)
 	for (int i = 0; i < WORKER_TURN; i++) {
 		pthread_mutex_lock(&f->lock);
 		struct slab *s = take(f);
-		bool broken = f->broken, over = broken || f->complete;
+		bool broken = f->broken, over = broken || f->complete, was_full = f->full;
 
-		// Told under the lock: once it is free and nothing runs, F may go away.
-		if (f->full) {
-			f->full = false;
-			flow_tell(f, BACK_ROOM);
-		}
-		if (!s && !over)
-			f->running = false;
+		f->full = false;
+		f->running = s || over;
 		pthread_mutex_unlock(&f->lock);
+		// Once nothing runs, F may go away; but a mailbox that was full was not empty.
+		if (was_full)
+			flow_tell(f, BACK_ROOM);
 		if (!s && !over)
 			return;
 		if (!s) {

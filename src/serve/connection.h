@@ -26,7 +26,7 @@ enum {
 	SCRATCH_SIZE = 256 * 1024,
 	DRAIN_MAX = 64 * 1024, // of a body that nobody wants
 	TLS_RECORD = 16 * 1024,
-	BODY_QUEUE = 2, // slabs of one connection that wait for a worker
+	BODY_QUEUE = 4, // slabs of one connection that wait for a worker
 	THREADS_MAX = 8,
 	LISTENERS_MAX = 4, // addresses of one name
 };

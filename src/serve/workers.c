@@ -95,9 +95,11 @@ bool workers_post(struct workers *w, struct job *job)
 		*w->last = job;
 		w->last = &job->next;
 		w->queued++;
-		pthread_cond_signal(&w->posted);
 	}
 	pthread_mutex_unlock(&w->lock);
+	// A thread that woke to a held lock would go back to sleep.
+	if (room)
+		pthread_cond_signal(&w->posted);
 	return room;
 }
 
