@@ -17,8 +17,8 @@
 #endif
 
 enum {
-	PROBE_WINDOW = 2 * 1024 * 1024,
-	PROBE_EVERY = 512 * 1024,
+	PROBE_WINDOW = 4 * 1024 * 1024,
+	PROBE_EVERY = 1024 * 1024,
 	READ_WINDOW = 4 * 1024 * 1024,
 	READ_CHUNK = 64 * 1024,
 	DEVICES_MAX = 16, // more share the last place

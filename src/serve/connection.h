@@ -172,6 +172,7 @@ struct conn {
 	bool partial;     // `in` holds the beginning of a head, not all of it
 	bool first;       // no request was complete yet
 	bool close_after; // the answer in progress
+	bool corked;      // the socket keeps what is no whole segment
 	bool told;        // 100 Continue was sent, or is not wanted
 	uint8_t told_at;  // bytes of it
 	bool stalled;     // reading waits for the service or for memory, not for the client

@@ -9,6 +9,7 @@
 #include "util/mem.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -215,14 +216,16 @@ static enum step unreadable(struct conn *c, uint64_t offset, int os)
 	return STEP_WAIT;
 }
 
-// Looks how much from OFFSET on is in memory.
+// Looks how much from OFFSET on is in memory, beyond what is known.
 static bool find_warm(struct flow *f, uint64_t offset)
 {
-	uint64_t n = cold_probe(&f->x.reply.file, offset);
+	struct cursor *out = &f->out;
 
-	f->out.warm_from = offset;
-	f->out.warm_until = offset + n;
-	return n > 0;
+	if (!is_warm(out, offset))
+		out->warm_from = out->warm_until = offset;
+	if (out->warm_until < f->x.reply.file.size)
+		out->warm_until += cold_probe(&f->x.reply.file, out->warm_until);
+	return is_warm(out, offset);
 }
 
 static ssize_t checked(ssize_t r)
@@ -385,6 +388,18 @@ static bool is_full(struct conn *c)
 	return true;
 }
 
+// While a file is sent only whole segments leave: what a full socket cuts in two would make a short
+// one each time.
+static void cork(struct conn *c, bool on)
+{
+	int value = on;
+
+	if (c->corked == on)
+		return;
+	c->corked = on;
+	setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
+}
+
 static enum step send_file(struct conn *c, struct part p)
 {
 	struct flow *f = c->flow;
@@ -397,14 +412,16 @@ static enum step send_file(struct conn *c, struct part p)
 
 	if (fd < 0)
 		return unreadable(c, p.offset, EIO);
-	if (!is_warm(&f->out, p.offset) && !find_warm(f, p.offset))
-		return read_in(c, p);
-	uint64_t n = f->out.warm_until - p.offset;
+	uint64_t n = p.n < room ? p.n : room;
 
-	n = n < p.n ? n : p.n;
-	n = n < room ? n : room;
 	n = n < SENDFILE_STEP ? n : SENDFILE_STEP;
+	// Less than the socket takes would cost one more call each time.
+	if (!is_warm(&f->out, p.offset + n - 1) && !find_warm(f, p.offset))
+		return read_in(c, p);
+	if (n > f->out.warm_until - p.offset)
+		n = f->out.warm_until - p.offset;
 	off_t at = (off_t)in_file;
+	cork(c, true);
 	ssize_t r = sendfile(c->fd, fd, &at, (size_t)n);
 
 	if (r > 0) {
@@ -443,17 +460,23 @@ static enum step send_some(struct conn *c)
 	return p.text ? send_text(c, p) : send_file(c, p);
 }
 
+static enum step sent_all(struct conn *c)
+{
+	cork(c, false);
+	return conn_answered(c);
+}
+
 enum step send_step(struct conn *c)
 {
 	struct cursor *out = &c->flow->out;
 
 	for (int i = c->ssl ? TLS_STEPS : PLAIN_STEPS; i > 0; i--) {
 		if (out->left == 0)
-			return conn_answered(c);
+			return sent_all(c);
 		enum step step = send_some(c);
 
 		if (step != STEP_AGAIN)
 			return step;
 	}
-	return out->left == 0 ? conn_answered(c) : STEP_YIELD;
+	return out->left == 0 ? sent_all(c) : STEP_YIELD;
 }
