@@ -250,9 +250,8 @@ static int collect_csv(struct reading *r, uint32_t bundle, struct str name, stru
 	if (csv_images(&images, text, e) < 0) {
 		err_wrap(e, "csv of bundle '%.*s'", (int)(name.n < 200 ? name.n : 200),
 			 name.p ? name.p : "");
-		failed = !r->cfg->skip_broken || e->kind != ERR_INPUT;
-		if (!failed && r->cfg->on_broken)
-			r->cfg->on_broken(r->cfg->arg, e);
+		failed = e->kind != ERR_INPUT || !r->cfg->on_broken ||
+			 !r->cfg->on_broken(r->cfg->arg, e);
 	} else {
 		for (size_t i = 0; i < images.n && !failed; i++)
 			failed = collect_image(r->to, bundle, str_of(images.v[i]), e);
@@ -389,14 +388,13 @@ struct named {
 	const char *name;
 };
 
-static void on_broken_csv(void *arg, const struct err *why)
+static bool on_broken_csv(void *arg, const struct err *why)
 {
 	const struct named *n = arg;
 	struct err e = *why;
 
 	err_wrap(&e, "%s", n->name);
-	if (n->cfg->on_broken)
-		n->cfg->on_broken(n->cfg->arg, &e);
+	return n->cfg->on_broken && n->cfg->on_broken(n->cfg->arg, &e);
 }
 
 static int read_file(int fd, const char *name, const struct catalog_read_config *cfg,

@@ -478,11 +478,7 @@ static int broken(struct fbc_reader *r, const struct file *f, const char *why, s
 		err_hint(
 			e,
 			"hint: a file that is no part of the catalog is to be named in " IGNORE_NAME);
-	if (!r->cfg.skip_broken)
-		return -1;
-	if (r->cfg.on_broken)
-		r->cfg.on_broken(r->cfg.arg, e);
-	return 0;
+	return r->cfg.on_broken && r->cfg.on_broken(r->cfg.arg, e) ? 0 : -1;
 }
 
 static int add_patterns(struct fbc_reader *r, struct ignore *ig, const struct file *f,

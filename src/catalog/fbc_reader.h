@@ -24,9 +24,8 @@ struct fbc_reader_config {
 	unsigned threads;      // that parse; 0: 2
 	const char *tree_path; // for catalog_tree_name: what messages call the files
 	struct cancel *cancel;
-	bool deep_scan;   // as catalog_read_config has it
-	bool skip_broken; // a file with an error is left out, and told to ON_BROKEN
-	void (*on_broken)(void *arg, const struct err *why);
+	bool deep_scan; // as catalog_read_config has it, and on_broken
+	bool (*on_broken)(void *arg, const struct err *why);
 	void *arg;
 };
 

@@ -15,11 +15,6 @@
 	"errors during mirroring. the full contents of the catalog may not have been mirrored"
 #define MISSING_FILE "missing.txt"
 
-static bool given(const char *text)
-{
-	return text && *text;
-}
-
 void catalog_mirror_release(struct catalog_mirror *m)
 {
 	reference_release(&m->src);
@@ -160,20 +155,23 @@ static int manifests_config(const struct catalog_mirror *m, struct catalog_manif
 	return catalog_set_size_check("max-idms-size", req->max_idms_size, e);
 }
 
-static void on_broken(void *arg, const struct err *why)
+static bool on_broken(void *arg, const struct err *why)
 {
-	strlist_add(&((struct catalog_mirror *)arg)->broken, why->text);
+	struct catalog_mirror *m = arg;
+
+	if (m->req->skip_broken)
+		strlist_add(&m->broken, why->text);
+	else
+		m->ended_by_file = true;
+	return m->req->skip_broken;
 }
 
-// What could be passed over is a document of a file, which errors name with its number.
 static int not_read(const struct catalog_mirror *m, struct err *e)
 {
-	bool broken = e->kind == ERR_INPUT && strstr(e->text, ": document ");
-
 	if (e->kind == ERR_CANCELLED)
 		return -1;
 	err_wrap(e, "the catalog cannot be read");
-	if (broken && m->req->mirror.transfer.continue_on_error)
+	if (m->ended_by_file && m->req->mirror.transfer.continue_on_error)
 		err_hint(e, "hint: nothing was mirrored; with --continue-on-error files that "
 			    "cannot be read are passed over");
 	return -1;
@@ -189,7 +187,6 @@ static int read_catalog(struct catalog_mirror *m, struct err *e)
 		.limits = req->limits,
 		.cancel = req->mirror.transfer.cancel,
 		.deep_scan = req->deep_scan,
-		.skip_broken = req->skip_broken,
 		.on_broken = on_broken,
 		.arg = m,
 	};
@@ -441,8 +438,8 @@ static int incomplete(const struct catalog_mirror *m, const struct catalog_count
 	if (gone > 0)
 		buf_printf(&what, "%zu of %zu images are missing", gone, n->wanted + n->bad);
 	if (m->broken.n > 0)
-		buf_printf(&what, "%s%zu files of the catalog cannot be read",
-			   what.n ? " and " : "", m->broken.n);
+		buf_printf(&what, "%s%zu %s of the catalog cannot be read", what.n ? " and " : "",
+			   m->broken.n, m->broken.n == 1 ? "file" : "files");
 	err_set(e, ERR_INCOMPLETE, INCOMPLETE ": %s, named in %s/" MISSING_FILE, what.p, m->dir);
 	catalog_mirror_hint(m, e);
 	return -1;

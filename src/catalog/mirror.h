@@ -55,6 +55,7 @@ struct catalog_mirror {
 	struct catalog_mapping mapping;
 	struct catalog_manifests manifests;
 	struct strlist broken;     // files that were left out, each with why
+	bool ended_by_file;        // one that could have been left out ended the run
 	struct strlist notices;    // for people: what was chosen, what is deprecated
 	struct mirror_item *items; // parallel to mapping.v, once something was copied
 	struct mirror_result result;

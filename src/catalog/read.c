@@ -39,7 +39,6 @@ static int read_fbc(struct catalog_index *ix, const char *path,
 		.deep_scan = cfg->deep_scan,
 		.tree_path = path,
 		.cancel = cfg->cancel,
-		.skip_broken = cfg->skip_broken,
 		.on_broken = cfg->on_broken,
 		.arg = cfg->arg,
 	};

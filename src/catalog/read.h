@@ -31,10 +31,8 @@ struct catalog_read_config {
 	// Images of the ClusterServiceVersions inside of bundles count, too: in a file-based
 	// catalog olm.bundle.object properties, in a database the column csv.
 	bool deep_scan;
-	// A file that cannot be read is left out and told to ON_BROKEN instead of failing the
-	// whole.
-	bool skip_broken;
-	void (*on_broken)(void *arg, const struct err *why);
+	// A file cannot be read. True: it is left out; false, or NULL: the whole fails with WHY.
+	bool (*on_broken)(void *arg, const struct err *why);
 	void *arg;
 };
 

@@ -13,12 +13,13 @@
 #include <unistd.h>
 
 struct options {
+	struct folder_options folders;
 	struct security_options security;
 	struct parallel_options parallel;
 	struct layout_options layout;
 	struct attached_options attached;
 	struct unpack_options unpack;
-	const char *index_filter, *to_manifests, *path, *dir, *from_dir, *index_dest, *name;
+	const char *index_filter, *to_manifests, *path, *index_dest, *name;
 	const char *idms_scope, *icsp_scope, *output;
 	int max_components, max_idms_size, max_icsp_size;
 	bool manifests_only, dry_run, continue_on_error, skip_missing, olm_v1, deep_scan;
@@ -57,10 +58,6 @@ static const struct flag flags[] = {
 	{FLAG_STRING, 0, "path", AT(path), "SRC:DIR",
 	 "the catalog is at SRC in the index image, whatever its label says; its files are written to DIR, which must be empty",
 	 0, 0},
-	{FLAG_STRING, 0, "dir", AT(dir), "DIR",
-	 "folder of file:// destinations, and of sources without --from-dir (default: the current one)",
-	 0, 0},
-	{FLAG_STRING, 0, "from-dir", AT(from_dir), "DIR", "folder of file:// sources", 0, 0},
 	{FLAG_BOOL, 0, "dry-run", AT(dry_run), NULL,
 	 "show what would be copied, by package; destinations are not contacted, the files are written",
 	 0, 0},
@@ -76,6 +73,7 @@ static const struct flag flags[] = {
 
 static const struct flag_group groups[] = {
 	{flags, 0},
+	{folder_flags, AT(folders)},
 	{security_flags, AT(security)},
 	{parallel_flags, AT(parallel)},
 	{layout_flags, AT(layout)},
@@ -103,11 +101,6 @@ struct call {
 	struct catalog_mirror m;
 	bool json;
 };
-
-static bool given(const char *text)
-{
-	return text && *text;
-}
 
 // --- arguments
 
@@ -280,7 +273,7 @@ static void put_end(struct call *c)
 	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
 
 	put_notices(c);
-	catalog_mirror_print_end(&text, &c->m, c->s->io->self, c->o->dir);
+	catalog_mirror_print_end(&text, &c->m, c->s->io->self, c->o->folders.dir);
 	put_text(c, &text);
 }
 
@@ -399,8 +392,8 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 		.security = &c.o->security,
 		.parallel = &c.o->parallel,
 		.skip_multiple_scopes = true,
-		.dir = c.o->dir,
-		.from_dir = c.o->from_dir,
+		.dir = c.o->folders.dir,
+		.from_dir = c.o->folders.from_dir,
 	};
 
 	tell_deprecated(c.o, io);

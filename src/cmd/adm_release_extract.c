@@ -79,11 +79,6 @@ static void defaults(void *options)
 	((struct options *)options)->to = ".";
 }
 
-static bool given(const char *value)
-{
-	return value && *value;
-}
-
 static int find_image(struct options *o, int argc, char **argv, struct err *e)
 {
 	if (argc > 1 || (argc == 1 && given(o->from)))
@@ -138,11 +133,6 @@ static int check(const struct options *o, struct err *e)
 	return 0;
 }
 
-static void say(void *arg, const char *line)
-{
-	progress_line(arg, "%s", line);
-}
-
 static int sign(void *arg, struct str text, struct buf *ret, struct err *e)
 {
 	return signing_key_sign(arg, text, ret, e);
@@ -190,8 +180,7 @@ static int extract(const struct options *o, struct setup *s, struct release_extr
 {
 	auto_buf struct buf out = BUF_INIT(BUF_TEXT_MAX);
 
-	req->say = say;
-	req->say_arg = s->progress;
+	req->say = progress_say(s->progress);
 	if (release_extract(s->places, req, &out, e) < 0)
 		return -1;
 	(void)o;

@@ -91,11 +91,6 @@ struct run {
 	struct release_info_request req;
 };
 
-static bool given(const char *text)
-{
-	return text && *text;
-}
-
 static int check_views(const struct options *o, struct err *e)
 {
 	int views = given(o->image_for) + o->commits + o->commit_urls + o->pullspecs + o->contents +

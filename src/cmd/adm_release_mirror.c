@@ -65,11 +65,6 @@ static const struct flag_group groups[] = {
 };
 #undef AT
 
-static bool given(const char *value)
-{
-	return value && *value;
-}
-
 // The release image, from the argument or the flag.
 static int find_image(struct options *o, int argc, char **argv, struct err *e)
 {
@@ -127,11 +122,6 @@ static int check_signature(const struct options *o, struct err *e)
 				"against the cluster");
 	}
 	return 0;
-}
-
-static void say(void *arg, const char *line)
-{
-	progress_line(arg, "%s", line);
 }
 
 static struct release_mirror_request request(const struct options *o, const struct cmd_io *io)
@@ -194,8 +184,7 @@ static int mirror(struct setup *s, struct release_mirror_request *req, struct er
 	req->mirror.transfer.sink = progress_sink(s->progress);
 	req->net = s->net;
 	req->visit = dry_run ? &visitor : NULL;
-	req->say = say;
-	req->say_arg = s->progress;
+	req->say = progress_say(s->progress);
 	int failed = release_mirror(s->places, req, &result, e);
 
 	if (dry_run)

@@ -7,12 +7,13 @@
 #include "util/mem.h"
 
 struct options {
+	struct folder_options folders;
 	struct security_options security;
 	struct filter_options filter;
 	struct parallel_options parallel;
 	struct layout_options layout;
 	struct lookup_options lookup;
-	const char *file, *dir, *from_dir, *to_manifests;
+	const char *file, *to_manifests;
 	struct strlist include, exclude;
 	bool lenient, skip_missing, dry_run, continue_on_error;
 };
@@ -32,10 +33,6 @@ static const struct flag flags[] = {
 	{FLAG_STRING, 0, "to-manifests", AT(to_manifests), "DIR",
 	 "folder for mapping.txt, config.yaml and patch.json (default: manifests-samples-<unix seconds>)",
 	 0, 0},
-	{FLAG_STRING, 0, "dir", AT(dir), "DIR",
-	 "folder of file:// destinations, and of sources without --from-dir (default: the current one)",
-	 0, 0},
-	{FLAG_STRING, 0, "from-dir", AT(from_dir), "DIR", "folder of file:// sources", 0, 0},
 	{FLAG_BOOL, 0, "dry-run", AT(dry_run), NULL,
 	 "show what would be copied, and write mapping.txt; destinations are not contacted", 0, 0},
 	{FLAG_BOOL, 0, "skip-missing", AT(skip_missing), NULL,
@@ -47,6 +44,7 @@ static const struct flag flags[] = {
 
 static const struct flag_group groups[] = {
 	{flags, 0},
+	{folder_flags, AT(folders)},
 	{security_flags, AT(security)},
 	{filter_flags, AT(filter)},
 	{lookup_flags, AT(lookup)},
@@ -58,25 +56,20 @@ static const struct flag_group groups[] = {
 
 static const char *or_else(const char *value, const char *fallback)
 {
-	return value && *value ? value : fallback;
-}
-
-static void say(void *arg, const char *line)
-{
-	progress_line(arg, "%s", line);
+	return given(value) ? value : fallback;
 }
 
 static struct samples_mirror_request request(const struct options *o, const struct cmd_io *io,
 					     int argc, char **argv, const char *manifests)
 {
-	const char *dir = or_else(o->dir, ".");
+	const char *dir = or_else(o->folders.dir, ".");
 
 	return (struct samples_mirror_request){
 		.from = argc > 1 ? argv[0] : NULL,
 		.to = argv[argc - 1],
 		.file = o->file,
 		.stdin_fd = io->in,
-		.from_dir = or_else(o->from_dir, dir),
+		.from_dir = or_else(o->folders.from_dir, dir),
 		.dir = dir,
 		.include = &o->include,
 		.exclude = &o->exclude,
@@ -110,8 +103,7 @@ static int mirror(struct setup *s, struct samples_mirror_request *req, struct er
 	req->mirror.transfer.pool = s->pool;
 	req->mirror.transfer.sink = progress_sink(s->progress);
 	req->visit = dry_run ? &visitor : NULL;
-	req->say = say;
-	req->say_arg = s->progress;
+	req->say = progress_say(s->progress);
 	int failed = samples_mirror(s->places, req, &result, e);
 
 	if (dry_run)
@@ -131,8 +123,8 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 		.security = &o->security,
 		.parallel = &o->parallel,
 		.lookup = &o->lookup,
-		.dir = o->dir,
-		.from_dir = o->from_dir,
+		.dir = o->folders.dir,
+		.from_dir = o->folders.from_dir,
 	};
 
 	if (argc < 1 || argc > 2)

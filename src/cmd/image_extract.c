@@ -48,11 +48,6 @@ static const struct flag_group groups[] = {
 };
 #undef AT
 
-static void say(void *arg, const char *line)
-{
-	progress_line(arg, "%s", line);
-}
-
 static void put(void *arg, const char *line)
 {
 	fprintf(arg, "%s\n", line);
@@ -78,7 +73,6 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 		.preserve = o->preserve,
 		.filter_by_os = o->filter.filter_by_os,
 		.cwd = cwd,
-		.say = say,
 		.put = put,
 		.put_arg = io->out,
 	};
@@ -90,7 +84,7 @@ static int run(const struct cmd_io *io, void *options, int argc, char **argv, st
 		return -1;
 	for (int i = 0; i < argc; i++)
 		setup_note_image(&s, argv[i]);
-	req.say_arg = s.progress;
+	req.say = progress_say(s.progress);
 	return image_extract(s.places, &req, e);
 }
 

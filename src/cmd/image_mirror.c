@@ -6,12 +6,13 @@
 #include "util/fs.h"
 
 struct options {
+	struct folder_options folders;
 	struct security_options security;
 	struct filter_options filter;
 	struct parallel_options parallel;
 	struct layout_options layout;
 	struct attached_options attached;
-	const char *dir, *from_dir, *mirror_instructions, *print_instructions;
+	const char *mirror_instructions, *print_instructions;
 	struct strlist files, s3_source_buckets;
 	int max_registry;
 	bool dry_run, continue_on_error, skip_missing, skip_mount, skip_multiple_scopes, force,
@@ -20,10 +21,6 @@ struct options {
 
 #define AT(member) offsetof(struct options, member)
 static const struct flag flags[] = {
-	{FLAG_STRING, 0, "dir", AT(dir), "DIR",
-	 "folder of file:// destinations, and of sources without --from-dir (default: the current one)",
-	 0, 0},
-	{FLAG_STRING, 0, "from-dir", AT(from_dir), "DIR", "folder of file:// sources", 0, 0},
 	{FLAG_LIST, 'f', "filename", AT(files), "FILE",
 	 "files of SRC=DST or SRC DST lines, '-' for standard input; may be repeated", 0, 0},
 	{FLAG_BOOL, 0, "dry-run", AT(dry_run), NULL,
@@ -53,6 +50,7 @@ static const struct flag flags[] = {
 
 static const struct flag_group groups[] = {
 	{flags, 0},
+	{folder_flags, AT(folders)},
 	{security_flags, AT(security)},
 	{filter_flags, AT(filter)},
 	{parallel_flags, AT(parallel)},
@@ -83,8 +81,8 @@ static int check(const struct options *o, struct setup_config *ret, struct reque
 		.parallel = &o->parallel,
 		.skip_mount = o->skip_mount,
 		.skip_multiple_scopes = o->skip_multiple_scopes,
-		.dir = o->dir,
-		.from_dir = o->from_dir,
+		.dir = o->folders.dir,
+		.from_dir = o->folders.from_dir,
 	};
 	if (o->s3_source_buckets.n > 0)
 		return err_set(e, ERR_UNSUPPORTED, "--s3-source-bucket is not supported yet");

@@ -35,11 +35,6 @@ const struct flag lookup_flags[] = {
 	{0},
 };
 
-static bool given(const char *value)
-{
-	return value && *value;
-}
-
 int lookup_file(const struct lookup_options *o, const char **ret, struct err *e)
 {
 	if (given(o->icsp_file) && given(o->idms_file))
@@ -58,6 +53,15 @@ int lookup_check(const struct lookup_options *o, const struct cmd_io *io, struct
 		      io->err);
 	return lookup_file(o, &file, e);
 }
+
+const struct flag folder_flags[] = {
+	{FLAG_STRING, 0, "dir", offsetof(struct folder_options, dir), "DIR",
+	 "folder of file:// destinations, and of sources without --from-dir (default: the current one)",
+	 0, 0},
+	{FLAG_STRING, 0, "from-dir", offsetof(struct folder_options, from_dir), "DIR",
+	 "folder of file:// sources", 0, 0},
+	{0},
+};
 
 const struct flag parallel_flags[] = {
 	{FLAG_INT, 0, "max-per-registry", offsetof(struct parallel_options, max_per_registry), "N",

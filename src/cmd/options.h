@@ -31,6 +31,12 @@ int lookup_file(const struct lookup_options *o, const char **ret, struct err *e)
 // The same, and --icsp-file is deprecated here.
 int lookup_check(const struct lookup_options *o, const struct cmd_io *io, struct err *e) must_check;
 
+// Where file:// references are.
+struct folder_options {
+	const char *dir, *from_dir; // NULL: not given
+};
+extern const struct flag folder_flags[];
+
 // How much at a time (P). max_per_registry counts only when given.
 struct parallel_options {
 	int max_per_registry;

@@ -259,6 +259,16 @@ void progress_line(struct progress *p, const char *fmt, ...)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static void on_line(void *arg, const char *text)
+{
+	progress_line(arg, "%s", text);
+}
+
+struct say progress_say(struct progress *p)
+{
+	return (struct say){on_line, p};
+}
+
 static void tick_locked(struct progress *p)
 {
 	uint64_t now = p->clock();

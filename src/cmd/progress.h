@@ -10,6 +10,7 @@
 #define CMD_PROGRESS_H
 
 #include "transfer/transfer.h"
+#include "util/say.h"
 
 #include <stdio.h>
 
@@ -36,6 +37,8 @@ void progress_settle(struct progress *p);
 
 // A line of its own; the newline is added.
 void progress_line(struct progress *p, const char *fmt, ...) printf_like(2, 3);
+// Lines that the core has to say.
+struct say progress_say(struct progress *p);
 // Whole lines.
 void progress_text(struct progress *p, struct str text);
 // "warning: WHAT: WHY, retrying in 2s"; fits http_config.on_retry, ARG is the progress.

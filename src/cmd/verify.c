@@ -42,11 +42,6 @@ static const struct flag_group groups[] = {
 };
 #undef AT
 
-static bool given(const char *text)
-{
-	return text && *text;
-}
-
 static void on_bytes(void *arg, uint64_t n)
 {
 	progress_add(arg, n);

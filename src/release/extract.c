@@ -23,11 +23,6 @@ struct job {
 	struct map files; // of release-manifests/ (struct buf), as far as they are wanted
 };
 
-static bool given(const char *text)
-{
-	return text && *text;
-}
-
 static void release_job(struct job *j)
 {
 	for (size_t i = 0; i < j->files.n; i++) {
@@ -174,11 +169,10 @@ static int created(const struct job *j, struct gofmt *ret, struct err *e)
 
 static void warn_of_requests(const struct job *j)
 {
-	if (j->req->credentials_requests && !j->req->included && j->req->say)
-		j->req->say(j->req->say_arg,
-			    "warning: if you intend to pass CredentialsRequests to ccoctl, you "
-			    "should use --included to filter out requests that your cluster is not "
-			    "expected to need.");
+	if (j->req->credentials_requests && !j->req->included)
+		say(&j->req->say,
+		    "warning: if you intend to pass CredentialsRequests to ccoctl, you should use "
+		    "--included to filter out requests that your cluster is not expected to need.");
 }
 
 static int put_manifests(struct job *j, struct err *e)
@@ -324,7 +318,6 @@ static int put_tools(struct job *j, struct err *e)
 		.allow_unpatched = req->allow_unpatched,
 		.limits = req->limits,
 		.say = req->say,
-		.say_arg = req->say_arg,
 		.sign = req->sign,
 		.sign_arg = req->sign_arg,
 	};

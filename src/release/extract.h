@@ -8,6 +8,7 @@
 #define RELEASE_EXTRACT_H
 
 #include "release/tools.h"
+#include "util/say.h"
 
 struct release_extract_request {
 	const char *image;         // the release image
@@ -25,8 +26,7 @@ struct release_extract_request {
 	bool allow_unpatched;
 	struct layer_limits limits;
 	int64_t now; // unix time
-	void (*say)(void *arg, const char *line);
-	void *say_arg;
+	struct say say;
 	int (*sign)(void *arg, struct str text, struct buf *ret, struct err *e); // tools.h
 	void *sign_arg;
 };

@@ -238,11 +238,8 @@ static bool enough(void *arg)
 
 static void leave_out(struct job *j, const char *path, const char *why)
 {
-	if (++j->nleft_out > LEFT_OUT_SHOWN || !j->req->say)
-		return;
-	auto_free char *line = xasprintf("warning: left out %s: %s", path, why);
-
-	j->req->say(j->req->say_arg, line);
+	if (++j->nleft_out <= LEFT_OUT_SHOWN)
+		say(&j->req->say, "warning: left out %s: %s", path, why);
 }
 
 static char *taken_key(const struct job *j, const struct mapping *m, const char *path)

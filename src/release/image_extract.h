@@ -9,6 +9,7 @@
 
 #include "layer/layer.h"
 #include "repo/place.h"
+#include "util/say.h"
 
 struct image_extract_request {
 	char *const *images; // references, each with an optional layer selector "[-1]"
@@ -25,9 +26,7 @@ struct image_extract_request {
 	const char *filter_by_os;   // NULL: not given
 	struct layer_limits limits; // of each image
 	const char *cwd;            // absolute
-	// Lines for people, prefix included; may be NULL.
-	void (*say)(void *arg, const char *line);
-	void *say_arg;
+	struct say say;
 	// Lines of a dry run.
 	void (*put)(void *arg, const char *line);
 	void *put_arg;

@@ -45,19 +45,6 @@ void release_mirror_result_release(struct release_mirror_result *r)
 	buf_free(&r->text);
 }
 
-__attribute__((format(printf, 2, 3))) static void say(const struct job *j, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!j->req->say)
-		return;
-	va_start(ap, fmt);
-	auto_free char *line = xvasprintf(fmt, ap);
-
-	va_end(ap);
-	j->req->say(j->req->say_arg, line);
-}
-
 static int refuse_version(const char *version, struct err *e)
 {
 	const char *slash = strrchr(platform_local(), '/');
@@ -66,11 +53,6 @@ static int refuse_version(const char *version, struct err *e)
 		       "'%s' is a version, not an image: name the pull spec of the release, for "
 		       "example quay.io/openshift-release-dev/ocp-release:%s-%s",
 		       version, version, platform_release_arch(slash ? slash + 1 : "amd64"));
-}
-
-static bool given(const char *text)
-{
-	return text && *text;
 }
 
 static int check(const struct release_mirror_request *req, struct reference *ret_from,
@@ -222,8 +204,8 @@ static int find_signatures(struct job *j, struct err *e)
 	if (!p->is_list || e->kind == ERR_CANCELLED ||
 	    signatures_find(&j->signatures, &j->verifier, j->req->net, &p->digest, &ignored) < 0)
 		return -1;
-	say(j, "info: The list %s is not signed, its %s/%s image is", p->root.text, p->os,
-	    p->architecture);
+	say(&j->req->say, "info: The list %s is not signed, its %s/%s image is", p->root.text,
+	    p->os, p->architecture);
 	return 0;
 }
 
@@ -232,8 +214,8 @@ static void tell_signatures(const struct job *j)
 	for (size_t i = 0; i < j->signatures.n; i++) {
 		const struct signature *s = &j->signatures.v[i];
 
-		say(j, "info: Verified %s: signed as %s by key %s at %s", j->signatures.digest.text,
-		    s->reference, s->key, gofmt_time(s->created).s);
+		say(&j->req->say, "info: Verified %s: signed as %s by key %s at %s",
+		    j->signatures.digest.text, s->reference, s->key, gofmt_time(s->created).s);
 	}
 }
 
@@ -250,7 +232,7 @@ static int verify(struct job *j, struct err *e)
 		*e = why;
 		return why.kind == ERR_CANCELLED ? -1 : err_wrap(e, "the release is not verified");
 	}
-	say(j, "warning: the release is not verified: %s", why.text);
+	say(&j->req->say, "warning: the release is not verified: %s", why.text);
 	return 0;
 }
 
@@ -319,8 +301,9 @@ static int add_mappings(struct job *j, struct err *e)
 		if (add_component(j, &j->payload.components[i], e) < 0)
 			return -1;
 	if (j->payload.ncomponents == 0)
-		say(j, "warning: Release image contains no image references - is this a valid "
-		       "release?");
+		say(&j->req->say,
+		    "warning: Release image contains no image references - is this a valid "
+		    "release?");
 	return 0;
 }
 
@@ -422,7 +405,7 @@ static int run(struct job *j, struct err *e)
 	opt.all_platforms = true;
 	opt.release = &j->payload.root;
 	opt.keep_manifest_list = j->req->keep_manifest_list;
-	say(j, "info: Mirroring %zu images to %s ...", j->mappings.n, j->naming.base);
+	say(&j->req->say, "info: Mirroring %zu images to %s ...", j->mappings.n, j->naming.base);
 	return mirror_run(j->places, &j->mappings, &opt, j->req->visit, &j->to->mirror, e);
 }
 

@@ -6,6 +6,7 @@
 
 #include "mirror/mirror.h"
 #include "policy/instructions.h"
+#include "util/say.h"
 
 struct release_mirror_request {
 	const char *from;             // the release image
@@ -33,10 +34,7 @@ struct release_mirror_request {
 	// transfer (with dry_run), check_space, skip_missing and attached are taken from here.
 	struct mirror_options mirror;
 	const struct transfer_plan_visitor *visit; // of a dry run, or NULL
-
-	// Lines for people, prefix included ("info: Mirroring 8 images to …"); may be NULL.
-	void (*say)(void *arg, const char *line);
-	void *say_arg;
+	struct say say;
 };
 
 struct release_mirror_result {

@@ -126,16 +126,6 @@ static int on_file(void *arg, size_t which, struct layer *l, const struct layer_
 	return copy(f, l, e);
 }
 
-static void say(const struct job *j, const char *fmt, const char *what)
-{
-	if (!j->req->say)
-		return;
-	auto_buf struct buf line = BUF_INIT(BUF_TEXT_MAX);
-
-	buf_printf(&line, "warning: %s%s", fmt, what);
-	j->req->say(j->req->say_arg, line.p);
-}
-
 static int check_patched(const struct job *j, const struct tool_file *f, struct err *e)
 {
 	auto_free char *missing = installer_missing(&f->scan);
@@ -143,9 +133,9 @@ static int check_patched(const struct job *j, const struct tool_file *f, struct 
 	if (*missing == '\0')
 		return 0;
 	if (j->req->allow_unpatched) {
-		auto_free char *text = xasprintf("%s.  Remaining: %s", f->tool->command, missing);
-
-		say(j, "Unable to make all expected replacements in ", text);
+		say(&j->req->say,
+		    "warning: Unable to make all expected replacements in %s.  Remaining: %s",
+		    f->tool->command, missing);
 		return 0;
 	}
 	err_set(e, ERR_INPUT,
@@ -369,7 +359,9 @@ static int check_missing(const struct job *j, const struct strlist *have,
 	for (size_t i = 0; i < missing->n; i++)
 		buf_printf(&names, "%s%s", i ? ", " : "", missing->v[i]);
 	if (missing->n > 0 && have->n > 0)
-		say(j, "Some commands can not be extracted due to missing images: ", names.p);
+		say(&j->req->say,
+		    "warning: Some commands can not be extracted due to missing images: %s",
+		    names.p);
 	if (missing->n == 0 || have->n > 0)
 		return 0;
 	if (missing->n == 1)

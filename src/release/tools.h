@@ -12,6 +12,7 @@
 #include "release/image.h"
 #include "release/installer.h"
 #include "release/payload.h"
+#include "util/say.h"
 
 struct tool {
 	const char *command;
@@ -48,9 +49,7 @@ struct tools_request {
 	struct str facts;     // of release.txt, behind what it says of itself
 	bool allow_unpatched; // missing markers are a warning
 	struct layer_limits limits;
-	// Lines for people, prefix included; may be NULL.
-	void (*say)(void *arg, const char *line);
-	void *say_arg;
+	struct say say;
 	// A detached, armored signature over TEXT; NULL: sha256sum.txt is not signed.
 	int (*sign)(void *arg, struct str text, struct buf *ret, struct err *e);
 	void *sign_arg;

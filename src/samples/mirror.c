@@ -43,24 +43,6 @@ void samples_mirror_result_release(struct samples_mirror_result *r)
 	buf_free(&r->text);
 }
 
-__attribute__((format(printf, 2, 3))) static void say(const struct job *j, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!j->req->say)
-		return;
-	va_start(ap, fmt);
-	auto_free char *line = xvasprintf(fmt, ap);
-
-	va_end(ap);
-	j->req->say(j->req->say_arg, line);
-}
-
-static bool given(const char *text)
-{
-	return text && *text;
-}
-
 static bool is_dry_run(const struct job *j)
 {
 	return j->req->mirror.transfer.dry_run;
@@ -165,7 +147,7 @@ static int make_plan(struct job *j, struct err *e)
 	if (samples_plan_init(&j->plan, &j->map, &choice, e) < 0)
 		return -1;
 	for (size_t i = 0; i < unused.n; i++)
-		say(j, "warning: no image stream is called '%s'", unused.v[i]);
+		say(&j->req->say, "warning: no image stream is called '%s'", unused.v[i]);
 	if (samples_plan_fill(&j->plan, j->req->from ? &j->from : NULL, &j->dest, e) < 0)
 		return -1;
 	return check_filter(j, e);
@@ -278,7 +260,7 @@ static int write_mapping(const struct job *j, struct err *e)
 	samples_plan_print(&text, &j->plan);
 	if (write_file(j, "mapping.txt", &text, e) < 0)
 		return -1;
-	say(j, "info: Wrote %s/mapping.txt", j->req->manifests_dir);
+	say(&j->req->say, "info: Wrote %s/mapping.txt", j->req->manifests_dir);
 	return 0;
 }
 
@@ -291,7 +273,7 @@ static int write_config(const struct job *j, struct err *e)
 	if (write_file(j, "config.yaml", &config, e) < 0 ||
 	    write_file(j, "patch.json", &patch, e) < 0)
 		return -1;
-	say(j, "info: Wrote config.yaml and patch.json in %s", j->req->manifests_dir);
+	say(&j->req->say, "info: Wrote config.yaml and patch.json in %s", j->req->manifests_dir);
 	samples_guide_cluster(&j->to->text, j->dest.text, j->req->manifests_dir);
 	return 0;
 }
@@ -325,7 +307,7 @@ static int write_media(struct job *j, struct err *e)
 	config_map_print(&text, &j->map);
 	if (fs_mkdirs(dir, 0755, e) < 0 || fs_write_file(path, buf_str(&text), 0644, e) < 0)
 		return -1;
-	say(j, "info: Wrote %s", path);
+	say(&j->req->say, "info: Wrote %s", path);
 	samples_guide_media(&j->to->text, j->req->self, j->req->dir, j->dest.text);
 	return 0;
 }
@@ -455,7 +437,7 @@ static int copy(struct job *j, struct err *e)
 
 	opt.keep_manifest_list = !opt.filter_by_os;
 	opt.skip_missing = true;
-	say(j, "info: Mirroring %zu images to %s ...", j->mappings.n, j->req->to);
+	say(&j->req->say, "info: Mirroring %zu images to %s ...", j->mappings.n, j->req->to);
 	if (j->mappings.n == 0)
 		return 0;
 	int r = mirror_run(j->places, &j->mappings, &opt, j->req->visit, &j->to->mirror, e);

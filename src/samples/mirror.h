@@ -9,6 +9,7 @@
 
 #include "mirror/mirror.h"
 #include "samples/plan.h"
+#include "util/say.h"
 
 struct samples_mirror_request {
 	const char *from; // file://REPOSITORY that was filled before; NULL: from where the map says
@@ -26,10 +27,7 @@ struct samples_mirror_request {
 	// transfer (with dry_run), filter_by_os and check_space are taken from here.
 	struct mirror_options mirror;
 	const struct transfer_plan_visitor *visit; // of a dry run, or NULL
-
-	// Lines for people, prefix included; may be NULL.
-	void (*say)(void *arg, const char *line);
-	void *say_arg;
+	struct say say;
 };
 
 struct samples_mirror_result {

@@ -67,6 +67,11 @@ struct str str_cut(struct str *s, char sep)
 	return head;
 }
 
+bool given(const char *text)
+{
+	return text && *text;
+}
+
 bool starts_with(const char *text, const char *prefix)
 {
 	return strncmp(text, prefix, strlen(prefix)) == 0;

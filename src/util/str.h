@@ -27,6 +27,7 @@ struct str str_trim(struct str s); // blanks, tabs, CR, LF off both ends
 // Cuts S at the first SEP: returns what stands before it and leaves the rest in *s. Without SEP the
 // whole of S is returned and *s becomes empty with p == NULL.
 struct str str_cut(struct str *s, char sep);
+bool given(const char *text); // neither NULL nor empty
 bool starts_with(const char *text, const char *prefix);
 bool ends_with(const char *text, const char *suffix);
 int hex_value(char c); // of a hex digit in either case; -1 for all others

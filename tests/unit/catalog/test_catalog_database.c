@@ -174,9 +174,10 @@ TEST(before_related_image_the_images_are_in_the_csv)
 		  "; b; p</b> r</b>");
 }
 
-static void note(void *arg, const struct err *why)
+static bool note(void *arg, const struct err *why)
 {
 	strlist_add(arg, why->text);
+	return true;
 }
 
 TEST(a_csv_that_cannot_be_read_is_told_with_its_bundle)
@@ -190,7 +191,7 @@ TEST(a_csv_that_cannot_be_read_is_told_with_its_bundle)
 	auto_free char *got = NULL;
 	auto_strlist struct strlist broken = {0};
 	struct catalog_read_config skip = {
-		.temporary_dir = "/tmp", .skip_broken = true, .on_broken = note, .arg = &broken};
+		.temporary_dir = "/tmp", .on_broken = note, .arg = &broken};
 
 	CHECK_FAILS(read_bytes(buf_str(&bytes), &plain, &got));
 	CHECK_STR(e.text, "database/index.db: table operatorbundle: csv of bundle 'b': "

@@ -9,9 +9,10 @@
 static struct err e;
 
 // The broken files that were told of.
-static void note_broken(void *arg, const struct err *why)
+static bool note_broken(void *arg, const struct err *why)
 {
 	strlist_add(arg, why->text);
+	return true;
 }
 
 static const struct catalog_read_config plain = {.threads = 3};
@@ -159,8 +160,7 @@ TEST(broken_files_can_be_left_out)
 		 "configs/b.yaml=" BETA, "configs/l>gone", "configs/x/.indexignore>gone"},
 	}};
 	auto_strlist struct strlist told = {0};
-	const struct catalog_read_config cfg = {
-		.skip_broken = true, .on_broken = note_broken, .arg = &told};
+	const struct catalog_read_config cfg = {.on_broken = note_broken, .arg = &told};
 	auto_free char *got = listed(&layers, &cfg);
 
 	CHECK_STR(got, "beta; q/beta beta.v1; q/common beta.v1");
@@ -178,8 +178,7 @@ TEST(nothing_left_of_a_broken_catalog_is_an_error)
 {
 	static const struct world_layers layers = {{{"configs/z.json={"}}};
 	auto_strlist struct strlist told = {0};
-	const struct catalog_read_config cfg = {
-		.skip_broken = true, .on_broken = note_broken, .arg = &told};
+	const struct catalog_read_config cfg = {.on_broken = note_broken, .arg = &told};
 	auto_free char *got = listed(&layers, &cfg);
 
 	CHECK_STR(got, "error: the catalog in '/configs/' is empty");
