@@ -75,9 +75,9 @@ static bool by_tag(const struct set_file *f)
 // Has X a line in this set? The index by tag needs none: the catalog's own object names it.
 static bool belongs(const struct set_file *f, const struct catalog_entry *x)
 {
-	if (x->origin.type != REF_REGISTRY)
+	if (catalog_origin(x)->type != REF_REGISTRY)
 		return false;
-	return by_tag(f) ? !x->origin.has_digest && !x->is_index : x->dst.has_digest;
+	return by_tag(f) ? !catalog_origin(x)->has_digest && !x->is_index : x->dst.has_digest;
 }
 
 static void add_notices(struct making *k, const struct set_file *f)
@@ -114,12 +114,12 @@ static char *registry_mirror(const struct reference *src, const struct reference
 
 static int scope_is_wrong(const struct set_file *f, const struct catalog_entry *x, struct err *e)
 {
-	auto_free char *src = reference_print_repository(&x->origin);
+	auto_free char *src = reference_print_repository(catalog_origin(x));
 	auto_free char *dst = reference_print_repository(&x->dst);
 
 	err_set(e, ERR_USAGE,
 		"%s registry: not all of %s is below one path of the mirror, %s is at %s",
-		f->scope_option, x->origin.registry, src, dst);
+		f->scope_option, catalog_origin(x)->registry, src, dst);
 	return err_hint(e, "hint: use --%s=repository, or --max-components=0 so that paths stay",
 			f->scope_option);
 }
@@ -134,16 +134,16 @@ static const char *registry_name(const struct reference *r)
 static int add_registry(struct policy *p, struct map *known, const struct set_file *f,
 			const struct catalog_entry *x, struct err *e)
 {
-	auto_free char *mirror = registry_mirror(&x->origin, &x->dst);
+	auto_free char *mirror = registry_mirror(catalog_origin(x), &x->dst);
 	bool new;
 
 	if (!mirror)
 		return scope_is_wrong(f, x, e);
-	struct map_entry *at = map_put(known, str_of(registry_name(&x->origin)), &new);
+	struct map_entry *at = map_put(known, str_of(registry_name(catalog_origin(x))), &new);
 
 	if (new) {
 		at->num = p->n;
-		policy_add(p, registry_name(&x->origin), mirror, by_tag(f));
+		policy_add(p, registry_name(catalog_origin(x)), mirror, by_tag(f));
 		return 0;
 	}
 	assert(at->num < p->n && p->v);
@@ -156,7 +156,8 @@ static int add_registry(struct policy *p, struct map *known, const struct set_fi
 static void add_repository(struct policy *p, const struct set_file *f,
 			   const struct catalog_entry *x)
 {
-	auto_free char *src = xasprintf("%s/%s", registry_name(&x->origin), x->origin.repository);
+	auto_free char *src =
+		xasprintf("%s/%s", registry_name(catalog_origin(x)), catalog_origin(x)->repository);
 	auto_free char *dst = reference_print_repository(&x->dst);
 	const struct policy_source *last = p->n > 0 ? &p->v[p->n - 1] : NULL;
 
@@ -177,8 +178,8 @@ static int collect_sources(struct making *k, const struct set_file *f, struct po
 
 		if (!belongs(f, x))
 			continue;
-		if (f->set != MIRROR_SET_ICSP &&
-		    !(mirror_set_takes(x->origin.registry) && mirror_set_takes(x->dst.registry)))
+		if (f->set != MIRROR_SET_ICSP && !(mirror_set_takes(catalog_origin(x)->registry) &&
+						   mirror_set_takes(x->dst.registry)))
 			refused++;
 		else if (f->scope == CATALOG_SCOPE_REPOSITORY)
 			add_repository(p, f, x);
@@ -318,7 +319,7 @@ static int make(struct making *k, struct err *e)
 
 	if (choose_name(k, e) < 0)
 		return -1;
-	catalog_mapping_print(new_file(k, "mapping.txt"), k->mapping);
+	k->to->named = true;
 	if (index->type != REF_REGISTRY)
 		return 0;
 	auto_free char *image = print_index(index);

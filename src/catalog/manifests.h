@@ -34,8 +34,9 @@ struct catalog_manifest {
 };
 
 struct catalog_manifests {
-	struct catalog_manifest v[6]; // in the order in which they are written
+	struct catalog_manifest v[5]; // in the order in which they are written
 	size_t n;
+	bool named; // they have a name: what was made, and mapping.txt, can be written
 	// "no digest mapping available for X, skip writing to ImageDigestMirrorSet": the
 	// reference's lines for standard output, sorted within each kind.
 	struct strlist notices;
@@ -45,10 +46,10 @@ struct catalog_manifests {
 #define auto_catalog_manifests __attribute__((cleanup(catalog_manifests_release)))
 void catalog_manifests_release(struct catalog_manifests *m);
 
-// *ret holds what was made also on failure; release it. mapping.txt is always among it; for a
-// folder it is the only one. A set without entries is not written. ERR_INPUT when one mirror alone
-// is larger than an object may be; ERR_USAGE when the scope "registry" cannot be true for these
-// images, or NAME is no name for an object.
+// *ret holds what was made also on failure; release it. For a folder there is none. A set without
+// entries is not written. ERR_INPUT when one mirror alone is larger than an object may be;
+// ERR_USAGE when the scope "registry" cannot be true for these images, or NAME is no name for an
+// object.
 int catalog_manifests_make(const struct catalog_mapping *m,
 			   const struct catalog_manifests_config *cfg,
 			   struct catalog_manifests *ret, struct err *e) must_check;

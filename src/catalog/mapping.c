@@ -14,9 +14,16 @@ enum { NAME_MAX_LEN = 255 };
 static void entry_release(struct catalog_entry *x)
 {
 	reference_release(&x->src);
-	reference_release(&x->origin);
+	if (x->origin)
+		reference_release(x->origin);
+	free(x->origin);
 	reference_release(&x->dst);
 	free(x->images);
+}
+
+const struct reference *catalog_origin(const struct catalog_entry *x)
+{
+	return x->origin ? x->origin : &x->src;
 }
 
 void catalog_mapping_release(struct catalog_mapping *m)
@@ -120,7 +127,7 @@ static size_t reference_bytes(const struct reference *r)
 static int count_entry(struct building *b, const struct catalog_entry *x, struct err *e)
 {
 	return count_bytes(b,
-			   reference_bytes(&x->src) + reference_bytes(&x->origin) +
+			   reference_bytes(&x->src) + reference_bytes(catalog_origin(x)) +
 				   reference_bytes(&x->dst),
 			   e);
 }
@@ -138,28 +145,30 @@ static void add_spelling(struct catalog_entry *x, uint32_t image)
 	x->images[x->nimages++] = image;
 }
 
-// Below the index when that is in a folder; a tag that only stands in for a digest is not asked
-// for.
-static void place_source(struct reference *ret, const struct reference *origin,
+// Takes ORIGIN. Below the index when that is in a folder; a tag that only stands in for a digest is
+// not asked for.
+static void place_source(struct catalog_entry *x, struct reference *origin,
 			 const struct reference *index)
 {
 	if (index->type == REF_REGISTRY) {
-		reference_copy(ret, origin);
-		return;
+		x->src = *origin;
+	} else {
+		catalog_mount(&x->src, origin, index, 0);
+		if (*origin->tag == '\0')
+			*x->src.tag = '\0';
+		x->origin = xmemdup(origin, sizeof(*origin));
 	}
-	catalog_mount(ret, origin, index, 0);
-	if (*origin->tag == '\0')
-		*ret->tag = '\0';
+	*origin = (struct reference){0};
 }
 
 // Takes ORIGIN and DST.
 static int add_entry(struct building *b, struct reference *origin, struct reference *dst,
 		     uint32_t image, struct err *e)
 {
-	struct catalog_entry x = {.origin = *origin, .dst = *dst};
+	struct catalog_entry x = {.dst = *dst};
 
-	place_source(&x.src, origin, b->cfg->src);
-	*origin = *dst = (struct reference){0};
+	place_source(&x, origin, b->cfg->src);
+	*dst = (struct reference){0};
 	x.is_there = !x.src.has_digest && reference_same(&x.src, &x.dst);
 	add_spelling(&x, image);
 	append(b->to, &x);
@@ -230,7 +239,8 @@ static void sort_entries(struct catalog_mapping *m)
 	struct sort_row *rows = xcalloc(m->n + 1, sizeof(*rows));
 
 	for (size_t i = 0; i < m->n; i++)
-		rows[i] = (struct sort_row){reference_print(&m->v[i].src), &m->v[i].origin, i};
+		rows[i] = (struct sort_row){reference_print(&m->v[i].src), catalog_origin(&m->v[i]),
+					    i};
 	qsort(rows, m->n, sizeof(*rows), compare_rows);
 	for (size_t i = 0; i < m->n; i++)
 		free(rows[i].src);
@@ -284,7 +294,6 @@ static int add_index(struct building *b, struct err *e)
 	bool stays;
 
 	reference_copy(&x.src, b->cfg->src);
-	reference_copy(&x.origin, b->cfg->src);
 	place_index(&x.dst, b, &stays);
 	x.is_there = stays || (!x.src.has_digest && reference_same(&x.src, &x.dst));
 	append(b->to, &x);

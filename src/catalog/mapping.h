@@ -15,10 +15,12 @@
 
 // One image and its place; owns its references.
 struct catalog_entry {
-	struct reference src;    // where it is read: below SRC when that is a folder
-	struct reference origin; // what the catalog calls it, Docker's defaults filled in
-	struct reference dst;    // with the digest that the catalog gives (spec 2.7.3, 6)
-	bool is_index;           // the index image itself: last in the array
+	struct reference src; // where it is read: below SRC when that is a folder
+	// What the catalog calls it, Docker's defaults filled in, where that is not SRC; or NULL.
+	// See catalog_origin.
+	struct reference *origin;
+	struct reference dst; // with the digest that the catalog gives (spec 2.7.3, 6)
+	bool is_index;        // the index image itself: last in the array
 	// Nothing to copy: source and destination are the same, or another entry, whose images
 	// include those of this one, brings the same digest to the same tag.
 	bool is_there;
@@ -36,6 +38,8 @@ struct catalog_mapping {
 };
 #define auto_catalog_mapping __attribute__((cleanup(catalog_mapping_release)))
 void catalog_mapping_release(struct catalog_mapping *m);
+
+const struct reference *catalog_origin(const struct catalog_entry *x);
 
 struct catalog_mapping_config {
 	const struct reference *src;   // the index image

@@ -223,34 +223,34 @@ int catalog_mirror_list(struct catalog_mirror *m, struct err *e)
 
 // --- copy ---
 
-// A part of the mapping on its way through mirror_run. There may be very many images: references
-// are borrowed.
+// A part of the mapping on its way through mirror_run_list.
 struct batch {
-	struct mappings mappings;
-	size_t *entries; // of the catalog's mapping, parallel
+	const struct catalog_mirror *mirror;
+	size_t *entries; // of its mapping
+	size_t n;
 };
 
 static void batch_release(struct batch *b)
 {
-	free(b->mappings.v);
 	free(b->entries);
 }
 #define auto_batch __attribute__((cleanup(batch_release)))
 
 static void batch_init(struct batch *b, const struct catalog_mirror *m, bool index)
 {
-	*b = (struct batch){.entries = xcalloc(m->mapping.n + 1, sizeof(*b->entries))};
-	for (size_t i = 0; i < m->mapping.n; i++) {
-		const struct catalog_entry *x = &m->mapping.v[i];
-		struct mappings *to = &b->mappings;
+	*b = (struct batch){m, xcalloc(m->mapping.n + 1, sizeof(*b->entries)), 0};
+	for (size_t i = 0; i < m->mapping.n; i++)
+		if (!m->mapping.v[i].is_there && m->mapping.v[i].is_index == index)
+			b->entries[b->n++] = i;
+}
 
-		if (x->is_there || x->is_index != index)
-			continue;
-		vec_reserve(to->v, to->n, to->cap);
-		b->entries[to->n] = i;
-		to->v[to->n] = (struct mapping){.src = x->src, .dst = x->dst};
-		to->v[to->n++].dst.has_digest = false;
-	}
+static void lend(const void *arg, size_t i, struct mapping *ret)
+{
+	const struct batch *b = arg;
+	const struct catalog_entry *x = &b->mirror->mapping.v[b->entries[i]];
+
+	*ret = (struct mapping){.src = x->src, .dst = x->dst};
+	ret->dst.has_digest = false;
 }
 
 static void take_items(struct catalog_mirror *m, const struct batch *b, struct mirror_result *from)
@@ -268,9 +268,10 @@ static int run_batch(struct catalog_mirror *m, const struct mirror_options *opt,
 	struct mirror_result result = {0};
 
 	batch_init(&b, m, index);
-	if (b.mappings.n == 0)
+	if (b.n == 0)
 		return 0;
-	int r = mirror_run(m->places, &b.mappings, opt, visit, &result, e);
+	const struct mapping_list list = {b.n, lend, &b};
+	int r = mirror_run_list(m->places, &list, opt, visit, &result, e);
 
 	take_items(m, &b, &result);
 	mirror_result_add(&m->result, &result);
@@ -326,6 +327,15 @@ static int write_file(const struct catalog_mirror *m, const char *file, struct s
 	return fs_write_file(path, text, mode_of(file) & ~m->req->umask, e);
 }
 
+// Its text is large: it is made when everything else has gone.
+static int write_mapping(const struct catalog_mirror *m, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(BUF_TEXT_MAX);
+
+	catalog_mapping_print(&text, &m->mapping);
+	return write_file(m, "mapping.txt", buf_str(&text), e);
+}
+
 static int write_missing(const struct catalog_mirror *m, struct str missing, struct err *e)
 {
 	auto_free char *path = path_join(m->dir, MISSING_FILE);
@@ -339,7 +349,7 @@ static int write_missing(const struct catalog_mirror *m, struct str missing, str
 
 int catalog_mirror_write(const struct catalog_mirror *m, struct str missing, struct err *e)
 {
-	if (fs_mkdirs(m->dir, 0777, e) < 0)
+	if (fs_mkdirs(m->dir, 0777, e) < 0 || write_mapping(m, e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->manifests.n; i++) {
 		const struct catalog_manifest *f = &m->manifests.v[i];

@@ -123,7 +123,7 @@ static void add_entries(struct rows *r, const struct catalog_mirror *m)
 
 		if (!catalog_mirror_is_missing(m, i) && !catalog_mirror_is_failed(m, i))
 			continue;
-		struct row *row = add_row(r, reference_print(&x->origin),
+		struct row *row = add_row(r, reference_print(catalog_origin(x)),
 					  reason_of(x, &m->items[i]), m->items[i].why);
 
 		collect_bundles(row, r->catalog, x->images, x->nimages);

@@ -58,10 +58,10 @@ static bool same_image(const struct settling *s, const struct catalog_entry *x,
 static int collision(const struct settling *s, const struct catalog_entry *x,
 		     const struct catalog_entry *y, struct err *e)
 {
-	auto_free char *one = reference_print(&x->origin);
-	auto_free char *other = reference_print(&y->origin);
+	auto_free char *one = reference_print(catalog_origin(x));
+	auto_free char *other = reference_print(catalog_origin(y));
 	auto_free char *place = reference_print_repository(&x->dst);
-	bool joined = strcmp(x->origin.repository, y->origin.repository) != 0;
+	bool joined = strcmp(catalog_origin(x)->repository, catalog_origin(y)->repository) != 0;
 
 	err_set(e, ERR_INPUT, "%s and %s would both become %s:%s", one, other, place, x->dst.tag);
 	if (x->is_index || y->is_index)
@@ -110,7 +110,7 @@ static bool take_hash_tag(struct catalog_entry *x, const struct catalog_entry *f
 	if (!x->src.has_digest || !first->src.has_digest || *x->src.tag == '\0' ||
 	    !same_repository(&x->src, &first->src))
 		return false;
-	struct catalog_hash_tag tag = catalog_hash_tag(&x->origin);
+	struct catalog_hash_tag tag = catalog_hash_tag(catalog_origin(x));
 
 	if (strcmp(x->dst.tag, tag.s) == 0)
 		return false;

@@ -298,7 +298,7 @@ static void write_rest(struct call *c)
 {
 	struct err ignored;
 
-	if (c->m.manifests.n == 0)
+	if (!c->m.manifests.named)
 		return;
 	put_notices(c);
 	if (catalog_mirror_write(&c->m, STR(""), &ignored) == 0)

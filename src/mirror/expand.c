@@ -77,13 +77,9 @@ static void match_tags(struct strlist *ret, const struct strlist *tags, const ch
 			strlist_add(ret, tags->v[i]);
 }
 
-static int add(struct expansion *x, const struct mapping *m, struct err *e)
+static int check(struct expansion *x, const struct mapping *m, struct err *e)
 {
-	if (mapping_claim(&x->seen, m, e) < 0 || mapping_check_self(m, e) < 0)
-		return -1;
-	mappings_add(x->to, &m->src, &m->dst, m->name);
-	x->to->v[x->to->n - 1].from = x->from;
-	return 0;
+	return mapping_claim(&x->seen, m, e) < 0 ? -1 : mapping_check_self(m, e);
 }
 
 // M with its source at TAG, its destination too unless it has its own.
@@ -94,7 +90,11 @@ static int add_tag(struct expansion *x, const struct mapping *m, char *tag, stru
 	one.src.tag = tag;
 	if (one.dst.tag[0] == '\0')
 		one.dst.tag = tag;
-	return add(x, &one, e);
+	if (check(x, &one, e) < 0)
+		return -1;
+	mappings_add(x->to, &one.src, &one.dst, one.name);
+	x->to->v[x->to->n - 1].from = x->from;
+	return 0;
 }
 
 static int expand(struct expansion *x, const struct mapping *m, struct err *e)
@@ -126,7 +126,7 @@ static int expand(struct expansion *x, const struct mapping *m, struct err *e)
 	return 0;
 }
 
-int mappings_expand(struct mappings *ret, struct places *places, const struct mappings *m,
+int mappings_expand(struct mappings *ret, struct places *places, const struct mapping_list *m,
 		    struct transfer *t, struct err *e)
 {
 	struct mappings to = {0};
@@ -134,8 +134,11 @@ int mappings_expand(struct mappings *ret, struct places *places, const struct ma
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < m->n; i++) {
+		struct mapping one;
+
+		m->lend(m->arg, i, &one);
 		x.from = i;
-		r = mapping_expands(&m->v[i]) ? expand(&x, &m->v[i], e) : add(&x, &m->v[i], e);
+		r = mapping_expands(&one) ? expand(&x, &one, e) : check(&x, &one, e);
 	}
 	release(&x);
 	if (r < 0) {

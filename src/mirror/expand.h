@@ -13,10 +13,10 @@ int mapping_claim(struct map *seen, const struct mapping *m, struct err *e) must
 // ERR_USAGE when M would copy an image onto itself.
 int mapping_check_self(const struct mapping *m, struct err *e) must_check;
 
-// Every mapping of M in order, patterns replaced by the tags they match, destinations filled in;
-// `from` says which one each is made of.
+// What the patterns of M stand for, in order, with the tags they match and destinations filled in;
+// `from` says which one each is made of. All of M is claimed and checked on the way.
 // Tags are listed once for each repository. Notices (such as tags of other versions) go to T.
-int mappings_expand(struct mappings *ret, struct places *places, const struct mappings *m,
+int mappings_expand(struct mappings *ret, struct places *places, const struct mapping_list *m,
 		    struct transfer *t, struct err *e) must_check;
 
 #endif

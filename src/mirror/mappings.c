@@ -37,6 +37,16 @@ void mappings_add(struct mappings *m, const struct reference *src, const struct 
 	to->name = name ? xstrdup(name) : NULL;
 }
 
+static void lend(const void *arg, size_t i, struct mapping *ret)
+{
+	*ret = ((const struct mappings *)arg)->v[i];
+}
+
+struct mapping_list mappings_list(const struct mappings *m)
+{
+	return (struct mapping_list){m->n, lend, m};
+}
+
 bool mapping_expands(const struct mapping *m)
 {
 	return strchr(m->src.tag, '*') || (m->src.tag[0] == '\0' && !m->src.has_digest);

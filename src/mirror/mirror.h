@@ -12,13 +12,22 @@
 struct mapping {
 	struct reference src, dst;
 	char *name;
-	size_t from; // when mirror_run made it: its number among those that were given
+	size_t from; // when a pattern stood for it: the number of that among those that were given
 };
 
 struct mappings {
 	struct mapping *v;
 	size_t n, cap;
 };
+
+// Mappings that are made when they are asked for, so that very many need not be held: LEND puts the
+// one with number I into *ret, whose references stay their owner's and live as long as the list.
+struct mapping_list {
+	size_t n;
+	void (*lend)(const void *arg, size_t i, struct mapping *ret);
+	const void *arg;
+};
+struct mapping_list mappings_list(const struct mappings *m);
 #define auto_mappings __attribute__((cleanup(mappings_release)))
 void mappings_release(struct mappings *m);
 void mappings_add(struct mappings *m, const struct reference *src, const struct reference *dst,
@@ -91,6 +100,9 @@ void mirror_result_add(struct mirror_result *to, struct mirror_result *from);
 
 // Expands, plans, copies, syncs. *ret is filled also on failure (what was done has its lines).
 // VISIT (may be NULL) sees the plan of a dry run.
+int mirror_run_list(struct places *places, const struct mapping_list *m,
+		    const struct mirror_options *opt, const struct transfer_plan_visitor *visit,
+		    struct mirror_result *ret, struct err *e) must_check;
 int mirror_run(struct places *places, const struct mappings *m, const struct mirror_options *opt,
 	       const struct transfer_plan_visitor *visit, struct mirror_result *ret, struct err *e)
 	must_check;

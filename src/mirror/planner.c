@@ -705,32 +705,34 @@ static const char *tag_of(struct planner *p, struct plan_image *im, size_t targe
 	return entry->ptr;
 }
 
-static void add_goal(struct planner *p, const struct mapping *m, struct plan_image *im,
+static void add_goal(struct planner *p, const struct mapping *m, size_t from, struct plan_image *im,
 		     struct plan_destination *dst)
 {
 	size_t target = target_of(im, dst);
 	const char *tag = m->dst.tag[0] != '\0' ? tag_of(p, im, target, m->dst.tag) : NULL;
 
 	vec_reserve(p->goals, p->ngoals, p->goals_cap);
-	p->goals[p->ngoals++] = (struct plan_goal){im, target, tag, m->from};
+	p->goals[p->ngoals++] = (struct plan_goal){im, target, tag, from};
 }
 
-int planner_add_mappings(struct planner *p, const struct mappings *m, struct err *e)
+int planner_add(struct planner *p, const struct mapping *m, size_t from, struct err *e)
 {
-	for (size_t i = 0; i < m->n; i++) {
-		struct plan_destination *dst = destination_of(p, &m->v[i].dst, e);
-		struct plan_image *im = dst ? image_of(p, &m->v[i].src, e) : NULL;
+	struct plan_destination *dst = destination_of(p, &m->dst, e);
+	struct plan_image *im = dst ? image_of(p, &m->src, e) : NULL;
 
-		if (!im)
-			return -1;
-		add_goal(p, &m->v[i], im, dst);
-	}
+	if (!im)
+		return -1;
+	add_goal(p, m, from, im, dst);
+	return 0;
+}
+
+void planner_added(struct planner *p)
+{
 	map_release(&p->image_of); // large, and all of them are known
 	map_release(&p->tag_of);
 	for (size_t i = 0; i < p->nimages; i++)
 		for (size_t j = 0; j < p->images[i]->ntargets; j++)
 			strlist_sort(&p->images[i]->targets[j].tags);
-	return 0;
 }
 
 void planner_spawn(struct planner *p)

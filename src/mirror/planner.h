@@ -89,8 +89,11 @@ struct planner {
 int planner_init(struct planner *p, const struct mirror_options *opt, struct transfer *t,
 		 struct places *places, struct err *e) must_check;
 void planner_release(struct planner *p);
-// Opens the repositories of M (expanded) and groups them by image. Once.
-int planner_add_mappings(struct planner *p, const struct mappings *m, struct err *e) must_check;
+// Opens the repositories of M, which names one image, and groups it with what is there of that.
+// FROM is the number of the mapping that was given.
+int planner_add(struct planner *p, const struct mapping *m, size_t from, struct err *e) must_check;
+// Those were all.
+void planner_added(struct planner *p);
 // Spawns the probes and the planning tasks on the transfer; P lives until transfer_run has
 // returned.
 void planner_spawn(struct planner *p);

@@ -441,13 +441,25 @@ static bool writes_to_store(const struct planner *p)
 	return false;
 }
 
-static int prepare(struct planner *plan, const struct mappings *m, struct err *e)
+static int prepare(struct planner *plan, const struct mapping_list *m, struct err *e)
 {
-	auto_mappings struct mappings expanded = {0};
+	auto_mappings struct mappings made = {0};
+	size_t next = 0;
 
-	if (mappings_expand(&expanded, plan->places, m, plan->t, e) < 0)
+	if (mappings_expand(&made, plan->places, m, plan->t, e) < 0)
 		return -1;
-	return planner_add_mappings(plan, &expanded, e);
+	for (size_t i = 0; i < m->n; i++) {
+		struct mapping one;
+
+		m->lend(m->arg, i, &one);
+		if (!mapping_expands(&one) && planner_add(plan, &one, i, e) < 0)
+			return -1;
+		for (; next < made.n && made.v[next].from == i; next++)
+			if (planner_add(plan, &made.v[next], i, e) < 0)
+				return -1;
+	}
+	planner_added(plan);
+	return 0;
 }
 
 // Everything that was put gets its name, also when the run failed: its lines say it is there.
@@ -491,6 +503,15 @@ static int run_plan(struct planner *plan, struct places *places, struct mirror_r
 int mirror_run(struct places *places, const struct mappings *m, const struct mirror_options *opt,
 	       const struct transfer_plan_visitor *visit, struct mirror_result *ret, struct err *e)
 {
+	struct mapping_list list = mappings_list(m);
+
+	return mirror_run_list(places, &list, opt, visit, ret, e);
+}
+
+int mirror_run_list(struct places *places, const struct mapping_list *m,
+		    const struct mirror_options *opt, const struct transfer_plan_visitor *visit,
+		    struct mirror_result *ret, struct err *e)
+{
 	struct planner plan = {0};
 	struct mirror_result result = {
 		.items = xcalloc(m->n, sizeof(*result.items)),
@@ -509,8 +530,11 @@ int mirror_run(struct places *places, const struct mappings *m, const struct mir
 	if (cfg.dry_run)
 		cfg.manifest_bytes_max = 1; // nobody is going to send them
 	for (size_t i = 0; i < m->n; i++) {
+		struct mapping one;
+
+		m->lend(m->arg, i, &one);
 		result.items[i].outcome = MIRROR_UNTRIED;
-		cfg.hold_blobs |= opt->check_space && m->v[i].dst.type == REF_FILE;
+		cfg.hold_blobs |= opt->check_space && one.dst.type == REF_FILE;
 	}
 	struct transfer *t = transfer_new(&cfg);
 	int r = planner_init(&plan, opt, t, places, e);

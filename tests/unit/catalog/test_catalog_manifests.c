@@ -122,11 +122,11 @@ TEST(files_come_in_the_order_in_which_they_are_written)
 	REQUIRE_OK(make(&m, "a.io/x:v1\nb.io/y@" DA, &l, &(struct wish){.olm_v1 = true}, &e));
 	auto_free char *files = files_of(&m);
 
-	CHECK_STR(files, "mapping.txt imageDigestMirrorSet.yaml imageContentSourcePolicy.yaml "
+	CHECK_STR(files, "imageDigestMirrorSet.yaml imageContentSourcePolicy.yaml "
 			 "imageTagMirrorSet.yaml catalogSource.yaml clusterCatalog.yaml");
 }
 
-TEST(a_folder_needs_a_mapping_only)
+TEST(a_folder_needs_none)
 {
 	auto_catalog_manifests struct catalog_manifests m = {0};
 	struct line l = {INDEX, "file://local/index", NULL, 2};
@@ -135,7 +135,7 @@ TEST(a_folder_needs_a_mapping_only)
 	REQUIRE_OK(make(&m, "a.io/x:v1\nb.io/y@" DA, &l, &(struct wish){.olm_v1 = true}, &e));
 	auto_free char *files = files_of(&m);
 
-	CHECK_STR(files, "mapping.txt");
+	CHECK_STR(files, "");
 	CHECK_INT(m.notices.n, 0);
 	CHECK_INT(m.remarks.n, 0);
 }
@@ -149,7 +149,7 @@ TEST(a_set_without_entries_is_not_written_and_that_is_said)
 	REQUIRE_OK(make(&m, "a.io/x:v1", &l, &(struct wish){0}, &e));
 	auto_free char *files = files_of(&m);
 
-	CHECK_STR(files, "mapping.txt imageTagMirrorSet.yaml catalogSource.yaml");
+	CHECK_STR(files, "imageTagMirrorSet.yaml catalogSource.yaml");
 	CHECK_INT(m.remarks.n, 2);
 	CHECK_STR(m.remarks.v[0],
 		  "imageDigestMirrorSet.yaml is not written: no image has a digest to mirror");
@@ -457,11 +457,11 @@ TEST(limits_that_are_too_small_are_errors_and_what_was_made_before_is_kept)
 		{{.max_idms_size = 10},
 		 "unable to add mirror {b.io/y [m.example.com/olm/y]} to IDMS with the "
 		 "max-idms-size set to 10",
-		 "mapping.txt"},
+		 ""},
 		{{.max_icsp_size = 10},
 		 "unable to add mirror {b.io/y [m.example.com/olm/y]} to ICSP with the "
 		 "max-icsp-size set to 10",
-		 "mapping.txt imageDigestMirrorSet.yaml"},
+		 "imageDigestMirrorSet.yaml"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -487,7 +487,7 @@ TEST(an_address_that_the_schema_refuses_is_left_out_of_what_it_checks)
 	REQUIRE_OK(make(&m, "b.io/y@" DA, &l, &(struct wish){0}, &e));
 	auto_free char *files = files_of(&m);
 
-	CHECK_STR(files, "mapping.txt imageContentSourcePolicy.yaml catalogSource.yaml");
+	CHECK_STR(files, "imageContentSourcePolicy.yaml catalogSource.yaml");
 	CHECK(m.remarks.n > 0 && strstr(m.remarks.v[0], "takes no IPv6 addresses"));
 }
 

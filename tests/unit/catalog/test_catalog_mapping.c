@@ -237,9 +237,9 @@ TEST(an_image_on_media_remembers_what_the_catalog_calls_it)
 	REQUIRE_OK(map_texts(&m, "quay.io/a/b@" DA "\nstrimzi/operator:0.1", &l, &e));
 	CHECK_INT(m.n, 3);
 	auto_free char *src = reference_print(&m.v[0].src);
-	auto_free char *origin = reference_print(&m.v[0].origin);
+	auto_free char *origin = reference_print(catalog_origin(&m.v[0]));
 	auto_free char *tagged = reference_print(&m.v[1].src);
-	auto_free char *tagged_origin = reference_print(&m.v[1].origin);
+	auto_free char *tagged_origin = reference_print(catalog_origin(&m.v[1]));
 
 	CHECK_STR(src, "file://local/index/cat/fbc/a/b@" DA);
 	CHECK_STR(origin, "quay.io/a/b@" DA);
