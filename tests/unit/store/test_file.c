@@ -100,27 +100,40 @@ static void check_blob(const struct store_file *f, const struct blob *b)
 	CHECK_INT(store_file_pread(f, got, 1, f->size), 0);
 }
 
-// While files are renamed anywhere on the machine the kernel may say of a name it has in memory
-// that looking it up would wait.
+// The kernel may say of what it has in memory that it would wait: while files are renamed anywhere
+// on the machine, and of a link whose time of access is no later than that of its making, until
+// someone has followed it a tick later. So the patient way is gone in between, as the server does
+// it.
 enum { ASK_AGAIN = 1000 };
 
 static int fetch_manifest(struct store *s, const struct medium *m, const char *ref,
 			  enum store_patience p, struct buf *bytes, struct digest *d, struct err *e)
 {
-	int r = 1;
+	int r = store_manifest_fetch(s, m->repo, ref, p, bytes, d, e);
 
-	for (int i = 0; i < ASK_AGAIN && r == 1; i++)
+	for (int i = 0; i < ASK_AGAIN && r == 1; i++) {
+		auto_buf struct buf patient = BUF_INIT(MANIFEST_MAX);
+		struct digest got;
+
+		if (store_manifest_fetch(s, m->repo, ref, STORE_MAY_WAIT, &patient, &got, e) != 0)
+			return -1;
 		r = store_manifest_fetch(s, m->repo, ref, p, bytes, d, e);
+	}
 	return r;
 }
 
 static int open_blob(struct store *s, const struct medium *m, const struct digest *d,
 		     enum store_patience p, struct store_file *ret, struct err *e)
 {
-	int r = 1;
+	int r = store_blob_file(s, m->repo, d, p, ret, e);
 
-	for (int i = 0; i < ASK_AGAIN && r == 1; i++)
+	for (int i = 0; i < ASK_AGAIN && r == 1; i++) {
+		auto_store_file struct store_file patient = {0};
+
+		if (store_blob_file(s, m->repo, d, STORE_MAY_WAIT, &patient, e) != 0)
+			return -1;
 		r = store_blob_file(s, m->repo, d, p, ret, e);
+	}
 	return r;
 }
 
